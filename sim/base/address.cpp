@@ -1,0 +1,86 @@
+#include "base/address.h"
+
+#include <arpa/inet.h>
+
+#include <charconv>
+
+#include "base/check.h"
+
+namespace dcsim {
+
+std::optional<Address> Address::from_bytes(std::span<const std::uint8_t> bytes) {
+  if (bytes.size() != 0 && bytes.size() != 4 && bytes.size() != 16) return std::nullopt;
+  Address a;
+  a.size_ = static_cast<std::uint32_t>(bytes.size());
+  if (!bytes.empty()) std::memcpy(a.bytes_.data(), bytes.data(), bytes.size());
+  return a;
+}
+
+std::optional<Address> Address::parse(std::string_view text) {
+  if (text.size() > 64) return std::nullopt;
+  const std::string copy(text);
+  std::array<std::uint8_t, 16> raw{};
+  if (inet_pton(AF_INET, copy.c_str(), raw.data()) == 1) return from_bytes({raw.data(), 4});
+  if (inet_pton(AF_INET6, copy.c_str(), raw.data()) == 1) return from_bytes({raw.data(), 16});
+  return std::nullopt;
+}
+
+bool Address::is_v4_mapped() const {
+  static constexpr std::array<std::uint8_t, 12> kPrefix{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+  return size_ == 16 && std::memcmp(bytes_.data(), kPrefix.data(), kPrefix.size()) == 0;
+}
+
+Address Address::canonical() const { return is_v4_mapped() ? v4(v4_value()) : *this; }
+
+Address Address::mapped() const {
+  if (size_ != 4) return *this;
+  Address a;
+  a.size_ = 16;
+  a.bytes_[10] = a.bytes_[11] = 0xff;
+  std::memcpy(a.bytes_.data() + 12, bytes_.data(), 4);
+  return a;
+}
+
+std::uint32_t Address::v4_value() const {
+  DCSIM_CHECK(size_ == 4 || is_v4_mapped());
+  std::uint32_t value = 0;
+  for (std::size_t i = size_ - 4; i < size_; ++i) value = value << 8 | bytes_[i];
+  return value;
+}
+
+std::string Address::text() const {
+  if (size_ == 0) return "";
+  char out[INET6_ADDRSTRLEN] = {};
+  const Address a = canonical();
+  inet_ntop(a.size_ == 4 ? AF_INET : AF_INET6, a.bytes_.data(), out, sizeof out);
+  return out;
+}
+
+std::string Endpoint::text() const {
+  const bool brackets = address.bytes().size() == 16 && !address.is_v4_mapped();
+  return (brackets ? "[" + address.text() + "]" : address.text()) + ":" + std::to_string(port);
+}
+
+std::optional<Cidr> Cidr::parse(std::string_view text) {
+  const auto slash = text.find('/');
+  if (slash == std::string_view::npos) return std::nullopt;
+  const auto address = Address::parse(text.substr(0, slash));
+  if (!address || !address->is_v4()) return std::nullopt;
+  int bits = 0;
+  const auto tail = text.substr(slash + 1);
+  const auto [end, error] = std::from_chars(tail.data(), tail.data() + tail.size(), bits);
+  if (error != std::errc{} || end != tail.data() + tail.size() || bits < 0 || bits > 32) return std::nullopt;
+  Cidr c;
+  c.bits = bits;
+  c.network = bits == 0 ? 0 : address->v4_value() & (0xffffffffu << (32 - bits));
+  return c;
+}
+
+std::uint32_t Cidr::last_host() const {
+  const std::uint32_t broadcast = bits == 0 ? 0xffffffffu : bits == 32 ? network : network | (0xffffffffu >> bits);
+  return bits >= 31 ? broadcast : broadcast - 1;
+}
+
+std::string Cidr::text() const { return Address::v4(network).text() + "/" + std::to_string(bits); }
+
+}  // namespace dcsim
