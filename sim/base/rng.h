@@ -6,6 +6,8 @@
 
 namespace dcsim {
 
+__extension__ using Uint128 = unsigned __int128;  ///< for the high half of a product
+
 /// One named stream of random numbers: draw number c is a pure function of (seed, entity, purpose, c). Drawing here never
 /// moves another stream, and a draw can be skipped without being made. Plain value, 24 bytes.
 /// Every helper below consumes exactly one draw.
@@ -28,7 +30,7 @@ class Rng {
 
   /// Uniform in [0, n); 0 if n is 0. Multiply-high: the bias is below n / 2^64.
   std::uint64_t below(std::uint64_t n) {
-    return static_cast<std::uint64_t>((static_cast<unsigned __int128>(next()) * n) >> 64);
+    return static_cast<std::uint64_t>((static_cast<Uint128>(next()) * n) >> 64);
   }
   /// Uniform in [0, d); zero for d <= 0.
   Duration below(Duration d) { return {d.ns <= 0 ? (skip(1), 0) : static_cast<std::int64_t>(below(static_cast<std::uint64_t>(d.ns)))}; }
@@ -37,7 +39,7 @@ class Rng {
 
  private:
   static std::uint64_t fold(std::uint64_t a, std::uint64_t b) {
-    const unsigned __int128 p = static_cast<unsigned __int128>(a | 1) * (b | 1);
+    const Uint128 p = static_cast<Uint128>(a | 1) * (b | 1);
     return static_cast<std::uint64_t>(p) ^ static_cast<std::uint64_t>(p >> 64) ^ a;
   }
 

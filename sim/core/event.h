@@ -18,6 +18,12 @@ struct Event {
 };
 static_assert(sizeof(Event) == 32);
 
+/// Names one scheduled event for cancellation. Stale handles are harmless: cancel() returns false.
+struct EventHandle {
+  std::uint32_t slot = 0xffffffffu;
+  std::uint32_t generation = 0;
+};
+
 /// Event kinds by room, so that two rooms never share one.
 enum KindBase : std::uint16_t { kNetKinds = 0x100, kHostKinds = 0x200, kLabKinds = 0x300, kTestKinds = 0x400 };
 

@@ -1,0 +1,357 @@
+#include "consul/agent.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <set>
+
+#include "consul/pool.h"
+
+namespace dcsim::consul {
+
+namespace {
+
+constexpr Duration kFloodInterval = 60_s;   // consul agent/consul/config.go SerfFloodInterval
+constexpr Duration kGracefulTimeout = 15_s;  // consul command/agent gracefulTimeout
+
+std::string listed(const std::vector<std::string>& items) {
+  std::string out = "[";
+  for (const std::string& item : items) out += (out.size() > 1 ? " " : "") + item;
+  return out + "]";
+}
+
+/// One line of go-multierror's text, as an agent's log shows it.
+std::string one_line(std::string_view text) {
+  std::string out(text);
+  std::replace(out.begin(), out.end(), '\n', ' ');
+  std::replace(out.begin(), out.end(), '\t', ' ');
+  while (!out.empty() && out.back() == ' ') out.pop_back();
+  return out;
+}
+
+}  // namespace
+
+Agent::Agent(AgentConfig config, Surroundings& around, std::uint64_t seed, std::string entity)
+    : config_(std::move(config)), around_(around), seed_(seed), entity_(std::move(entity)) {}
+
+Agent::~Agent() = default;
+
+void Agent::open_pools() {
+  // Segments come up before the default LAN pool (consul agent/consul/server.go), but keep the numbers after it.
+  pools_.clear();
+  pools_.push_back(std::make_unique<Pool>(
+      *this, Pool::Place{PoolId{0}, config_.server ? "" : config_.segment, config_.serf_lan_bind, config_.advertise, config_.serf_lan_port},
+      seed_));
+  for (const SegmentConfig& s : config_.segments) {
+    const PoolId id{static_cast<std::uint32_t>(pools_.size())};
+    pools_.push_back(std::make_unique<Pool>(*this, Pool::Place{id, s.name, s.bind, s.advertise, s.port}, seed_));
+  }
+}
+
+std::optional<Error> Agent::start(Instant now) {
+  open_pools();
+  for (const auto& pool : pools_) {
+    if (const auto problem = pool->serf().config().problem()) return problem;
+  }
+  for (std::size_t n = 0; n < pools_.size(); ++n) {
+    Pool& pool = *pools_[(n + 1) % pools_.size()];
+    const Endpoint at{pool.place().bind, pool.place().port};
+    if (const auto failed = around_.listen(pool.place().id, at)) {
+      const bool segment = pool.place().id.value != 0;
+      return Error{fmt::format("{}{}", segment ? "Failed to setup network segments: " : "Failed to start LAN Serf: ", failed->text)};
+    }
+    if (pool.place().id.value != 0) {
+      const Endpoint shown{pool.place().advertise, pool.place().port};
+      around_.log(LogLevel::kInfo, fmt::format("consul: Started listener for LAN segment \"{}\" on {}", pool.place().segment, shown.text()));
+    }
+    pool.serf().start(now);
+  }
+  started_ = true;
+  if (!config_.retry_join.empty()) retry_at_ = now;
+  if (config_.server && pools_.size() > 1) flood_at_ = now + kFloodInterval;
+  settle(now);
+  return std::nullopt;
+}
+
+// --- Joining -------------------------------------------------------------------------------------------------------
+
+std::vector<gossip::JoinTarget> Agent::resolved(Pool& pool, const std::vector<std::string>& targets) const {
+  std::vector<gossip::JoinTarget> out;
+  for (const std::string& target : targets) {
+    gossip::JoinTarget parsed;
+    parsed.display = target;
+    std::string_view host = target;
+    if (const auto slash = host.find('/'); slash != std::string_view::npos) {
+      parsed.name = host.substr(0, slash);
+      host.remove_prefix(slash + 1);
+      if (parsed.name.empty()) parsed.resolve_error = "empty node name provided";
+    }
+    parsed.endpoint.port = pool.place().port;
+    std::string_view port;
+    if (host.starts_with('[')) {
+      const auto close = host.find(']');
+      port = close == std::string_view::npos ? "" : host.substr(close + 1);
+      host = host.substr(1, close == std::string_view::npos ? close : close - 1);
+    } else if (const auto colon = host.rfind(':'); colon != std::string_view::npos && host.find(':') == colon) {
+      port = host.substr(colon);
+      host = host.substr(0, colon);
+    }
+    if (!port.empty()) {
+      unsigned number = 0;
+      const auto [end, error] = std::from_chars(port.data() + 1, port.data() + port.size(), number);
+      if (error != std::errc{} || end != port.data() + port.size() || number > 65535) {
+        parsed.resolve_error = fmt::format("strconv.ParseUint: parsing \"{}\": invalid syntax", port.substr(1));
+      }
+      parsed.endpoint.port = static_cast<std::uint16_t>(number);
+    }
+    if (const auto literal = Address::parse(host); literal || !parsed.resolve_error.empty()) {
+      if (literal) parsed.endpoint.address = *literal;
+      out.push_back(std::move(parsed));
+      continue;
+    }
+    const auto addresses = around_.resolve(host);
+    if (!addresses) {
+      parsed.resolve_error = addresses.error().text;
+      out.push_back(std::move(parsed));
+      continue;
+    }
+    for (const Address& a : *addresses) {
+      parsed.endpoint.address = a;
+      out.push_back(parsed);
+    }
+  }
+  return out;
+}
+
+std::uint32_t Agent::begin_join(Instant now, Pool& pool, const std::vector<std::string>& targets, bool ignore_old) {
+  const std::uint32_t token = next_token_++;
+  pool.serf().join(now, token, resolved(pool, targets), ignore_old);
+  return token;
+}
+
+void Agent::attempt_retry_join(Instant now) {
+  retry_at_ = Instant::never();
+  around_.log(LogLevel::kInfo, fmt::format("agent: (LAN) joining: lan_addresses={}", listed(config_.retry_join)));
+  retry_token_ = begin_join(now, *pools_[0], config_.retry_join, true);
+}
+
+void Agent::retry_join_done(Instant now, std::uint32_t contacted, const std::string& error) {
+  retry_token_ = 0;
+  around_.joined(PoolId{0}, {JoinReport::Why::kRetryJoin, contacted, error});
+  if (contacted > 0) {
+    around_.log(LogLevel::kInfo, fmt::format("agent: (LAN) joined: number_of_nodes={}", contacted));
+    around_.log(LogLevel::kInfo, fmt::format("agent: Join cluster completed. Synced with initial agents: cluster=LAN num_agents={}", contacted));
+    return;
+  }
+  around_.log(LogLevel::kWarn, fmt::format("agent: (LAN) couldn't join: number_of_nodes=0 error=\"{}\"", one_line(error)));
+  ++retry_attempts_;
+  if (config_.retry_max > 0 && retry_attempts_ > config_.retry_max) {
+    around_.log(LogLevel::kError, "agent: max join LAN retry exhausted, exiting");
+    end(now, 1, "agent: max join LAN retry exhausted, exiting");
+    return;
+  }
+  around_.log(LogLevel::kWarn, fmt::format("agent: Join cluster failed, will retry: cluster=LAN retry_interval={} error=\"{}\"",
+                                           go_duration(config_.retry_interval), one_line(error)));
+  retry_at_ = now + config_.retry_interval;
+}
+
+void Agent::flood(Instant now) {
+  flood_wanted_ = false;
+  flood_at_ = now + kFloodInterval;
+  for (std::size_t i = 1; i < pools_.size(); ++i) {
+    Pool& segment = *pools_[i];
+    // Members of the segment count as known in any state: bringing failed ones back is Serf's reconnect's work.
+    std::set<std::string_view> known;
+    for (const gossip::Member& m : segment.serf().members()) {
+      const auto server = parse_server(*m.tags);
+      if (server && server->datacenter == config_.datacenter) known.insert(m.name);
+    }
+    for (const gossip::Member& m : pools_[0]->serf().members()) {
+      const auto server = parse_server(*m.tags);
+      if (!server || m.status != gossip::MemberStatus::kAlive || known.contains(m.name)) continue;
+      // Consul asks the peer over RPC where its listener is; servers configured alike listen on the same port.
+      const Endpoint there{m.endpoint.address, segment.place().port};
+      begin_join(now, segment, {std::string(m.name) + "/" + there.text()}, true);
+    }
+  }
+}
+
+void Agent::on_member_event(Pool& pool, const gossip::MemberEvent& event, Cause) {
+  if (!config_.server || pool.place().id.value != 0 || pools_.size() < 2) return;
+  if (event.kind != gossip::MemberEventKind::kJoin || event.member == pool.serf().self()) return;
+  const auto member = pool.serf().find(event.member);
+  if (member && parse_server(*member->tags)) flood_wanted_ = true;
+}
+
+// --- Leaving -------------------------------------------------------------------------------------------------------
+
+void Agent::terminate(Instant now) {
+  if (!started_ || ended_) return;
+  if (!config_.leave_on_terminate) {
+    around_.log(LogLevel::kInfo, "agent: Graceful shutdown disabled. Exiting");
+    end(now, 1, "Graceful shutdown disabled. Exiting");
+    return;
+  }
+  begin_leave(now);
+  settle(now);
+}
+
+void Agent::begin_leave(Instant now) {
+  if (leaving_) return;
+  leaving_ = true;
+  leaving_pool_ = 0;
+  leave_limit_ = now + kGracefulTimeout;
+  retry_at_ = flood_at_ = Instant::never();
+  around_.log(LogLevel::kInfo, "agent: Gracefully shutting down agent...");
+  leave_next_pool(now);
+}
+
+void Agent::leave_next_pool(Instant now) {
+  // The LAN first, then a server's segments, one after another (consul agent/consul/server.go Leave).
+  while (leaving_pool_ < pools_.size()) {
+    if (!pools_[leaving_pool_]->serf().leave(now)) return;  // on its way; settle() goes on
+    ++leaving_pool_;
+  }
+  around_.log(LogLevel::kInfo, "agent: Graceful exit completed");
+  end(now, 0, "Graceful exit completed");
+}
+
+void Agent::end(Instant now, int status, std::string_view why) {
+  if (ended_) return;
+  ended_ = true;
+  for (const auto& pool : pools_) pool->serf().shutdown(now);
+  for (const CommandId command : std::exchange(leave_commands_, {})) {
+    around_.command_done(command, {0, "Graceful leave complete\n", ""});
+  }
+  // The API went away under whoever still waited.
+  for (const JoinCommand& run : std::exchange(join_commands_, {})) {
+    around_.command_done(run.command, {1, "", run.err + "Error joining address: EOF\n"});
+  }
+  for (const ForceLeaveCommand& run : std::exchange(force_leave_commands_, {})) {
+    around_.command_done(run.command, {1, "", "Error force leaving: EOF\n"});
+  }
+  around_.exited(status, why);
+}
+
+// --- Inputs --------------------------------------------------------------------------------------------------------
+
+void Agent::settle(Instant now) {
+  while (!done_.empty() && !ended_) {
+    const std::vector<Done> batch = std::exchange(done_, {});
+    for (const Done& done : batch) {
+      if (!ended_) settle_one(now, done);
+    }
+  }
+  if (flood_wanted_ && !leaving_ && !ended_) flood(now);
+}
+
+void Agent::settle_one(Instant now, const Done& done) {
+  Pool& pool = *pools_[done.pool];
+  switch (done.what) {
+    case Done::What::kLeave:
+      if (leaving_ && done.pool == leaving_pool_) {
+        ++leaving_pool_;
+        leave_next_pool(now);
+      }
+      return;
+    case Done::What::kCommand: {
+      const auto it = std::find_if(force_leave_commands_.begin(), force_leave_commands_.end(),
+                                   [&](const ForceLeaveCommand& c) { return c.token == done.token; });
+      if (it == force_leave_commands_.end()) return;
+      const CommandId command = it->command;
+      force_leave_commands_.erase(it);
+      finish(command, done.error.empty() ? CommandResult{} : CommandResult{1, "", "Error force leaving: Unexpected response code: 500 (" + done.error + ")\n"});
+      return;
+    }
+    case Done::What::kJoin:
+      if (done.token == retry_token_) return retry_join_done(now, done.contacted, done.error);
+      if (join_command_done(now, done)) return;
+      around_.joined(pool.place().id, {JoinReport::Why::kFlood, done.contacted, done.error});
+      if (done.contacted > 0) around_.log(LogLevel::kDebug, "agent.server: Successfully performed flood-join for server at address");
+      else around_.log(LogLevel::kDebug, "agent.server: Failed to flood-join server at address: " + one_line(done.error));
+      return;
+  }
+}
+
+void Agent::on_packet(Instant now, PoolId pool, const Endpoint& from, const Bytes& payload) {
+  if (ended_) return;
+  pools_[pool.index()]->serf().on_packet(now, from, payload);
+  if (!done_.empty() || flood_wanted_) [[unlikely]] settle(now);
+}
+
+void Agent::on_stream_accepted(Instant now, PoolId pool, gossip::StreamId stream, const Endpoint& from) {
+  if (ended_) return;
+  pools_[pool.index()]->serf().on_stream_accepted(now, stream, from);
+  settle(now);
+}
+
+void Agent::on_stream_connected(Instant now, PoolId pool, gossip::StreamId stream) {
+  if (ended_) return;
+  pools_[pool.index()]->serf().on_stream_connected(now, stream);
+  settle(now);
+}
+
+void Agent::on_stream_failed(Instant now, PoolId pool, gossip::StreamId stream, std::string_view error) {
+  if (ended_) return;
+  pools_[pool.index()]->serf().on_stream_failed(now, stream, error);
+  settle(now);
+}
+
+void Agent::on_stream_data(Instant now, PoolId pool, gossip::StreamId stream, const Bytes& data) {
+  if (ended_) return;
+  pools_[pool.index()]->serf().on_stream_data(now, stream, data);
+  settle(now);
+}
+
+void Agent::on_stream_eof(Instant now, PoolId pool, gossip::StreamId stream) {
+  if (ended_) return;
+  pools_[pool.index()]->serf().on_stream_eof(now, stream);
+  settle(now);
+}
+
+Instant Agent::next_deadline() const {
+  if (ended_) return Instant::never();
+  Instant next = std::min({retry_at_, flood_at_, leave_limit_});
+  for (const auto& pool : pools_) next = std::min(next, pool->serf().next_deadline());
+  return next;
+}
+
+void Agent::on_deadline(Instant now) {
+  if (ended_) return;
+  for (const auto& pool : pools_) {
+    if (pool->serf().next_deadline() <= now) pool->serf().on_deadline(now);
+  }
+  settle(now);
+  if (!ended_ && retry_at_ <= now) attempt_retry_join(now);
+  if (!ended_ && flood_at_ <= now) flood(now);
+  if (!ended_ && leave_limit_ <= now) {
+    around_.log(LogLevel::kError, "agent: Timeout on graceful leave. Exiting");
+    end(now, 1, "Timeout on graceful leave. Exiting");
+  }
+  settle(now);
+}
+
+// --- Looking in ----------------------------------------------------------------------------------------------------
+
+const gossip::Serf& Agent::serf(PoolId pool) const { return pools_[pool.index()]->serf(); }
+const std::string& Agent::segment(PoolId pool) const { return pools_[pool.index()]->place().segment; }
+std::uint16_t Agent::port(PoolId pool) const { return pools_[pool.index()]->place().port; }
+
+Result<std::vector<MemberRow>> Agent::members(std::string_view segment) const {
+  std::vector<MemberRow> rows;
+  bool found = segment == "_all";
+  for (const auto& pool : pools_) {
+    const bool is_default = pool->place().id.value == 0;
+    if (segment != "_all" && pool->place().segment != segment) continue;
+    found = true;
+    for (const gossip::Member& m : pool->serf().members()) {
+      if (segment == "_all" && !is_default && tag(*m.tags, "role") == "consul") continue;
+      rows.push_back({std::string(m.name), m.endpoint, std::string(to_text(m.status)), std::to_string(m.versions[5]), *m.tags});
+    }
+  }
+  if (!found) return Error{fmt::format("segment \"{}\" not found", segment)};
+  return rows;
+}
+
+}  // namespace dcsim::consul

@@ -1,0 +1,341 @@
+#include "consul/agent_config.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+namespace dcsim::consul {
+
+namespace {
+
+/// Reads typed keys out of one map and collects what is wrong with them.
+class Reader {
+ public:
+  Reader(const RawValue& keys, std::vector<ConfigProblem>& problems) : keys_(keys), problems_(problems) {}
+
+  const RawValue* find(std::string_view key) const { return keys_.find(key); }
+  void fail(const RawValue* at, std::string text) { problems_.push_back({std::move(text), at ? at->place : keys_.place, false}); }
+  void warn(const RawValue* at, std::string text) { problems_.push_back({std::move(text), at ? at->place : keys_.place, true}); }
+
+  bool boolean(std::string_view key, bool fallback) {
+    const RawValue* v = find(key);
+    if (!v) return fallback;
+    if (const bool* b = std::get_if<bool>(&v->value)) return *b;
+    fail(v, fmt::format("`{}` takes true or false", key));
+    return fallback;
+  }
+  std::string text(std::string_view key, std::string fallback) {
+    const RawValue* v = find(key);
+    if (!v) return fallback;
+    if (const std::string* s = v->text()) return *s;
+    if (const auto* n = std::get_if<std::int64_t>(&v->value)) return std::to_string(*n);
+    fail(v, fmt::format("`{}` takes a string", key));
+    return fallback;
+  }
+  std::int64_t integer(std::string_view key, std::int64_t fallback) {
+    const RawValue* v = find(key);
+    if (!v) return fallback;
+    if (const auto* n = std::get_if<std::int64_t>(&v->value)) return *n;
+    fail(v, fmt::format("`{}` takes a whole number", key));
+    return fallback;
+  }
+  std::optional<Duration> duration(std::string_view key) {
+    const RawValue* v = find(key);
+    if (!v) return std::nullopt;
+    if (const std::string* s = v->text()) {
+      if (const auto d = parse_go_duration(*s); d && d->ns >= 0) return d;
+    }
+    fail(v, fmt::format("`{}` takes a duration such as \"30s\"", key));
+    return std::nullopt;
+  }
+  std::vector<std::pair<std::string, const RawValue*>> texts(std::string_view key) {
+    std::vector<std::pair<std::string, const RawValue*>> out;
+    const RawValue* v = find(key);
+    if (!v) return out;
+    if (const std::string* s = v->text()) return {{*s, v}};
+    if (const RawValue::List* list = v->list()) {
+      for (const RawValue& item : *list) {
+        if (const std::string* s = item.text()) out.emplace_back(*s, &item);
+        else fail(&item, fmt::format("`{}` takes a list of strings", key));
+      }
+      return out;
+    }
+    fail(v, fmt::format("`{}` takes a list of strings", key));
+    return out;
+  }
+
+ private:
+  const RawValue& keys_;
+  std::vector<ConfigProblem>& problems_;
+};
+
+const Address kWildcard = Address::v4(0);
+
+bool is_wildcard(const Address& a) { return a == kWildcard || a.text() == "::"; }
+
+/// One IP after template expansion (builder.go: expandSingleIP, makeAddr).
+std::optional<Address> single_ip(Reader& in, const RawValue* at, const std::string& what, const std::string& text,
+                                 const std::vector<Interface>& interfaces) {
+  const auto list = expand_addresses(text, interfaces);
+  if (!list) {
+    in.fail(at, fmt::format("{}: {}", what, list.error().text));
+  } else if (list->empty()) {
+    in.fail(at, what == "bind_addr" ? "bind_addr cannot be empty" : fmt::format("{}: no address found: {:?}", what, text));
+  } else if (list->size() > 1) {
+    in.fail(at, what == "bind_addr"
+                    ? "bind_addr cannot contain multiple addresses. Use 'addresses.{dns,http,https}' instead."
+                    : fmt::format("{}: multiple addresses found: {}", what, text));
+  } else if (const auto ip = Address::parse(list->front())) {
+    return ip;
+  } else {
+    in.fail(at, what == "bind_addr" ? "bind_addr must be an ip address" : fmt::format("{}: invalid ip address: {}", what, list->front()));
+  }
+  return std::nullopt;
+}
+
+std::optional<Address> the_private_ipv4(Reader& in, const RawValue* at, const std::vector<Interface>& interfaces) {
+  std::vector<Address> found;
+  for (const Interface& i : interfaces) {
+    if (i.up && i.address.is_v4() && is_private(i.address)) found.push_back(i.address);
+  }
+  if (found.empty()) in.fail(at, "No private IPv4 address found");
+  if (found.size() > 1) in.fail(at, "Multiple private IPv4 addresses found. Please configure one with 'bind' and/or 'advertise'.");
+  return found.size() == 1 ? std::optional(found.front()) : std::nullopt;
+}
+
+std::uint16_t port_value(Reader& in, Reader& ports, std::string_view key, std::uint16_t fallback, std::string_view must_be_positive) {
+  const std::int64_t port = ports.integer(key, fallback);
+  if (port > 65535) in.fail(ports.find(key), fmt::format("{}: invalid port: {}", key, port));
+  if (port <= 0) in.fail(ports.find(key), std::string(must_be_positive));
+  return port > 0 && port <= 65535 ? static_cast<std::uint16_t>(port) : fallback;
+}
+
+void read_ports(Reader& in, AgentConfig& config, std::vector<ConfigProblem>& problems) {
+  const RawValue* block = in.find("ports");
+  if (!block) return;
+  if (!block->map()) return in.fail(block, "`ports` takes a map");
+  Reader ports(*block, problems);
+  config.rpc_port = port_value(in, ports, "server", config.rpc_port, "server-port must be greater than zero");
+  config.serf_lan_port = port_value(in, ports, "serf_lan", config.serf_lan_port, "serf-lan-port must be greater than zero");
+  const std::int64_t wan = ports.integer("serf_wan", config.serf_wan_port);
+  if (wan > 65535) in.fail(ports.find("serf_wan"), fmt::format("serf_wan: invalid port: {}", wan));
+  config.serf_wan_port = wan <= 0 ? -1 : static_cast<int>(wan);
+}
+
+void read_addresses(Reader& in, AgentConfig& config, const std::vector<Interface>& interfaces) {
+  config.bind = kWildcard;
+  if (const RawValue* v = in.find("bind_addr")) {
+    config.bind = single_ip(in, v, "bind_addr", in.text("bind_addr", ""), interfaces).value_or(kWildcard);
+  }
+  config.serf_lan_bind = config.bind;
+  if (const RawValue* v = in.find("serf_lan")) {
+    config.serf_lan_bind = single_ip(in, v, "serf_lan", in.text("serf_lan", ""), interfaces).value_or(config.bind);
+  }
+  const RawValue* advertise = in.find("advertise_addr");
+  if (advertise) {
+    const auto ip = single_ip(in, advertise, "advertise_addr", in.text("advertise_addr", ""), interfaces);
+    if (ip && is_wildcard(*ip)) in.fail(advertise, "Advertise address cannot be 0.0.0.0, :: or [::]");
+    if (ip) config.advertise = *ip;
+  } else if (!is_wildcard(config.bind)) {
+    config.advertise = config.bind;
+  } else if (const auto ip = the_private_ipv4(in, in.find("bind_addr"), interfaces)) {
+    config.advertise = *ip;
+  }
+}
+
+void read_segments(Reader& in, AgentConfig& config, const std::vector<Interface>& interfaces,
+                   std::vector<ConfigProblem>& problems) {
+  config.segment = in.text("segment", "");
+  const RawValue* list = in.find("segments");
+  if (config.server && !config.segment.empty()) {
+    in.fail(in.find("segment"), "Segment option can only be set on clients; servers take 'segments'");
+  }
+  if (!list) return;
+  if (!config.server) in.fail(list, "Segments can only be configured on servers; clients take 'segment'");
+  if (!list->list()) return in.fail(list, "`segments` takes a list");
+  if (list->list()->size() > 256) return in.fail(list, "Cannot exceed network segment limit of 256");
+  std::set<std::string> names;
+  std::set<std::uint16_t> taken{config.serf_lan_port, config.rpc_port};
+  for (const RawValue& item : *list->list()) {
+    if (!item.map()) {
+      in.fail(&item, "a segment takes a map of name, bind, port, advertise, rpc_listener");
+      continue;
+    }
+    Reader entry(item, problems);
+    SegmentConfig segment;
+    segment.name = entry.text("name", "");
+    if (segment.name.empty()) entry.fail(&item, "Segment name cannot be blank");
+    if (segment.name.size() > 64) entry.fail(entry.find("name"), "Segment name exceeds limit of 64 characters");
+    if (!names.insert(segment.name).second) entry.fail(entry.find("name"), fmt::format("Segment {:?} is defined more than once", segment.name));
+    const std::int64_t port = entry.integer("port", 0);
+    if (port <= 0) entry.fail(&item, fmt::format("Port for segment {:?} cannot be <= 0", segment.name));
+    else if (port > 65535) entry.fail(entry.find("port"), fmt::format("port: invalid port: {}", port));
+    else segment.port = static_cast<std::uint16_t>(port);
+    if (segment.port != 0 && !taken.insert(segment.port).second) {
+      entry.fail(entry.find("port"), fmt::format("Port {} for segment {:?} is already in use", port, segment.name));
+    }
+    segment.bind = config.bind;
+    if (const RawValue* v = entry.find("bind")) {
+      segment.bind = single_ip(entry, v, fmt::format("segments[{:?}].bind", segment.name), entry.text("bind", ""), interfaces).value_or(config.bind);
+    }
+    segment.advertise = config.advertise;
+    if (const RawValue* v = entry.find("advertise")) {
+      segment.advertise = single_ip(entry, v, fmt::format("segments[{:?}].advertise", segment.name), entry.text("advertise", ""), interfaces).value_or(config.advertise);
+    }
+    segment.rpc_listener = entry.boolean("rpc_listener", false);
+    if (segment.rpc_listener && segment.bind == config.bind) {
+      entry.fail(entry.find("rpc_listener"), fmt::format("rpc_listener of segment {:?} needs a bind address that differs from bind_addr", segment.name));
+    }
+    config.segments.push_back(std::move(segment));
+  }
+}
+
+void read_joins(Reader& in, AgentConfig& config, const std::vector<Interface>& interfaces) {
+  for (const char* key : {"retry_join", "start_join"}) {
+    for (const auto& [text, at] : in.texts(key)) {
+      const auto expanded = expand_addresses(text, interfaces);
+      if (!expanded) in.fail(at, expanded.error().text);
+      else config.retry_join.insert(config.retry_join.end(), expanded->begin(), expanded->end());
+    }
+  }
+  if (const auto d = in.duration("retry_interval")) config.retry_interval = *d;
+  config.retry_max = static_cast<int>(std::clamp<std::int64_t>(in.integer("retry_max", 0), 0, 1'000'000'000));
+}
+
+void read_bootstrap(Reader& in, AgentConfig& config) {
+  config.bootstrap = in.boolean("bootstrap", false);
+  config.bootstrap_expect = static_cast<int>(std::clamp<std::int64_t>(in.integer("bootstrap_expect", 0), -1, 1'000'000));
+  const RawValue* at = in.find("bootstrap_expect");
+  if (config.bootstrap_expect < 0) in.fail(at, fmt::format("bootstrap_expect cannot be {}. Must be greater than or equal to zero", config.bootstrap_expect));
+  if (config.bootstrap && !config.server) in.fail(in.find("bootstrap"), "'bootstrap = true' requires 'server = true'");
+  if (config.bootstrap_expect > 0 && !config.server) in.fail(at, "'bootstrap_expect > 0' requires 'server = true'");
+  if (config.bootstrap_expect > 0 && config.bootstrap) in.fail(at, "'bootstrap_expect > 0' and 'bootstrap = true' are mutually exclusive");
+  if (config.bootstrap_expect == 1) {
+    in.warn(at, "BootstrapExpect is set to 1; this is the same as Bootstrap mode.");
+    config.bootstrap_expect = 0;
+    config.bootstrap = true;
+  } else if (config.bootstrap_expect == 2) {
+    in.warn(at, "bootstrap_expect = 2: A cluster with 2 servers will provide no failure tolerance. See https://www.consul.io/docs/internals/consensus.html#deployment-table");
+  } else if (config.bootstrap_expect > 2 && config.bootstrap_expect % 2 == 0) {
+    in.warn(at, "bootstrap_expect is even number: A cluster with an even number of servers does not achieve optimum fault tolerance.");
+  }
+}
+
+void read_identity(Reader& in, AgentConfig& config) {
+  config.datacenter = in.text("datacenter", config.datacenter);
+  std::transform(config.datacenter.begin(), config.datacenter.end(), config.datacenter.begin(),
+                 [](unsigned char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : static_cast<char>(c); });
+  if (config.datacenter.empty()) in.fail(in.find("datacenter"), "datacenter cannot be empty");
+  const bool legal = std::all_of(config.datacenter.begin(), config.datacenter.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+  });
+  if (!legal) in.fail(in.find("datacenter"), fmt::format("datacenter can only contain lowercase alphanumeric, - or _ characters. received: {:?}", config.datacenter));
+  config.node_name = in.text("node_name", config.node_name);
+  if (config.node_name.empty()) in.fail(in.find("node_name"), "node_name cannot be empty");
+  config.node_id = in.text("node_id", config.node_id);
+}
+
+void read_tunables(const RawValue* block, Reader& in, AgentConfig& config) {
+  if (!block) return;
+  if (!block->map()) return in.fail(block, "gossip settings take a map");
+  for (const auto& [name, value] : *block->map()) config.gossip_lan.push_back({name, value});
+}
+
+void read_lifecycle(Reader& in, AgentConfig& config) {
+  if (const auto d = in.duration("reconnect_timeout")) config.reconnect_timeout = *d;
+  config.advertise_reconnect_timeout = in.duration("advertise_reconnect_timeout");
+  if (config.advertise_reconnect_timeout && config.server) {
+    in.fail(in.find("advertise_reconnect_timeout"), "advertise_reconnect_timeout can only be used on a client");
+  }
+  config.leave_on_terminate = in.boolean("leave_on_terminate", !config.server);
+  config.skip_leave_on_interrupt = in.boolean("skip_leave_on_interrupt", config.server);
+  config.rejoin_after_leave = in.boolean("rejoin_after_leave", false);
+  for (const auto& [text, at] : in.texts("serf_lan_allowed_cidrs")) {
+    if (const auto cidr = Cidr::parse(text)) config.serf_lan_allowed_cidrs.push_back(*cidr);
+    else in.fail(at, fmt::format("serf_lan_allowed_cidrs: invalid CIDR address: {}", text));
+  }
+  if (const RawValue* p = in.find("performance")) {
+    if (const RawValue* m = p->find("raft_multiplier")) {
+      const auto* n = std::get_if<std::int64_t>(&m->value);
+      if (!n || *n < 1 || *n > 10) {
+        in.fail(m, fmt::format("performance.raft_multiplier cannot be {}. Must be between 1 and 10", n ? *n : 0));
+      }
+    }
+  }
+}
+
+/// "host[:port]" of Serf's bind and advertise settings.
+void read_serf_endpoint(Reader& in, std::string_view key, Address& address, std::uint16_t* port) {
+  const RawValue* at = in.find(key);
+  if (!at) return;
+  const std::string text = in.text(key, "");
+  const auto colon = text.rfind(':');
+  const bool has_port = colon != std::string::npos && text.find(':') == colon;
+  const auto ip = Address::parse(has_port ? text.substr(0, colon) : text);
+  const auto number = has_port ? parse_go_duration(text.substr(colon + 1) + "ns") : std::nullopt;
+  if (!ip || (has_port && (!number || number->ns <= 0 || number->ns > 65535))) {
+    return in.fail(at, fmt::format("`{}` takes an address such as 10.0.0.1:7946", key));
+  }
+  address = *ip;
+  if (has_port && port) *port = static_cast<std::uint16_t>(number->ns);
+}
+
+void read_serf(Reader& in, AgentConfig& config, const std::vector<Interface>& interfaces) {
+  config.serf_lan_port = 7946;
+  config.reconnect_timeout = 24_h;
+  config.node_name = in.text("node_name", config.node_name);
+  config.bind = kWildcard;
+  read_serf_endpoint(in, "bind", config.bind, &config.serf_lan_port);
+  config.serf_lan_bind = config.bind;
+  if (!is_wildcard(config.bind)) config.advertise = config.bind;
+  else if (in.find("advertise") == nullptr) config.advertise = the_private_ipv4(in, in.find("bind"), interfaces).value_or(kWildcard);
+  read_serf_endpoint(in, "advertise", config.advertise, nullptr);
+  config.profile = in.text("profile", "lan");
+  if (config.profile != "lan" && config.profile != "wan" && config.profile != "local") {
+    in.fail(in.find("profile"), fmt::format("Unknown profile: {}", config.profile));
+  }
+  if (const RawValue* tags = in.find("tags")) {
+    if (!tags->map()) in.fail(tags, "`tags` takes a map");
+    else for (const auto& [name, value] : *tags->map()) {
+      if (const std::string* s = value.text()) config.tags.emplace_back(name, *s);
+      else in.fail(&value, "a tag takes a string");
+    }
+  }
+  if (const auto d = in.duration("tombstone_timeout")) config.tombstone_timeout = *d;
+  config.leave_on_terminate = in.boolean("leave_on_terminate", false);
+  if (const auto d = in.duration("reconnect_timeout")) config.reconnect_timeout = *d;
+  read_joins(in, config, interfaces);
+  config.rejoin_after_leave = in.boolean("rejoin_after_leave", false);
+  read_tunables(in.find("gossip"), in, config);
+  read_tunables(in.find("gossip_lan"), in, config);
+}
+
+}  // namespace
+
+AgentConfig build_config(AgentKind kind, const RawValue& keys, const std::string& default_name, const std::string& datacenter,
+                         const std::string& node_id, const std::vector<Interface>& interfaces,
+                         std::vector<ConfigProblem>& problems) {
+  AgentConfig config;
+  config.kind = kind;
+  config.node_name = default_name;
+  config.node_id = node_id;
+  config.datacenter = datacenter;
+  Reader in(keys, problems);
+  if (kind == AgentKind::kSerf) {
+    read_serf(in, config, interfaces);
+    return config;
+  }
+  config.server = in.boolean("server", false);
+  read_identity(in, config);
+  read_ports(in, config, problems);
+  read_addresses(in, config, interfaces);
+  read_bootstrap(in, config);
+  read_segments(in, config, interfaces, problems);
+  read_joins(in, config, interfaces);
+  read_lifecycle(in, config);
+  read_tunables(in.find("gossip_lan"), in, config);
+  return config;
+}
+
+}  // namespace dcsim::consul

@@ -1,0 +1,83 @@
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/address.h"
+#include "base/time.h"
+#include "consul/raw_value.h"
+#include "consul/sockaddr.h"
+
+namespace dcsim::consul {
+
+/// One entry of a server's `segments`: a LAN pool of its own, with its own listener.
+struct SegmentConfig {
+  std::string name;
+  Address bind;
+  Address advertise;
+  std::uint16_t port = 0;
+  bool rpc_listener = false;
+};
+
+enum class AgentKind { kConsul, kSerf };
+
+/// One of memberlist's tunables as given under gossip_lan, gossip_wan or (kind: serf) gossip.
+struct GossipTunable {
+  std::string name;
+  RawValue value;
+};
+
+/// What an agent runs with, after Consul's builder: templates expanded, defaults filled in, checked.
+/// Source: consul agent/config/builder.go, default.go.
+struct AgentConfig {
+  AgentKind kind = AgentKind::kConsul;
+  std::string node_name;
+  std::string node_id;  ///< UUID text
+  std::string datacenter = "dc1";
+  std::string build = "1.21.4:59b8b905";
+
+  bool server = false;
+  bool bootstrap = false;
+  int bootstrap_expect = 0;
+
+  Address bind;       ///< 4 bytes; 0.0.0.0 if a wildcard
+  Address advertise;  ///< what LAN gossip and RPC advertise
+  Address serf_lan_bind;
+  std::uint16_t rpc_port = 8300;
+  std::uint16_t serf_lan_port = 8301;
+  int serf_wan_port = 8302;  ///< -1 = WAN pool off
+
+  std::string segment;                  ///< clients: the one segment; "" = default
+  std::vector<SegmentConfig> segments;  ///< servers: besides the default one
+
+  std::vector<std::string> retry_join;  ///< templates expanded; "[name/]host[:port]"
+  Duration retry_interval = 30_s;
+  int retry_max = 0;
+
+  Duration reconnect_timeout = 72_h;
+  std::optional<Duration> advertise_reconnect_timeout;
+  bool leave_on_terminate = false;
+  bool skip_leave_on_interrupt = false;
+  bool rejoin_after_leave = false;
+  std::vector<Cidr> serf_lan_allowed_cidrs;
+
+  std::vector<GossipTunable> gossip_lan;
+
+  // kind: serf
+  std::string profile = "lan";
+  std::vector<std::pair<std::string, std::string>> tags;
+  Duration tombstone_timeout = 24_h;
+};
+
+/// Builds an agent's configuration from the keys of a file. Never throws; `problems` lists every error and warning found,
+/// and the result is usable only if none is an error.
+AgentConfig build_config(AgentKind kind, const RawValue& keys, const std::string& default_name, const std::string& datacenter,
+                         const std::string& node_id, const std::vector<Interface>& interfaces,
+                         std::vector<ConfigProblem>& problems);
+
+/// "10s", "1m30s", "1.5h" as Go's time.ParseDuration reads them; nullopt if it is none.
+std::optional<Duration> parse_go_duration(std::string_view text);
+/// As Go prints a time.Duration: "1m30s", "500ms", "0s".
+std::string go_duration(Duration d);
+
+}  // namespace dcsim::consul

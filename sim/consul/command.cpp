@@ -1,0 +1,103 @@
+#include "consul/command.h"
+
+#include <algorithm>
+
+namespace dcsim::consul {
+
+namespace {
+constexpr std::size_t kMaxLine = 64 * 1024;
+constexpr std::size_t kMaxWords = 1024;
+
+/// Columns count code points, not bytes.
+std::size_t width(std::string_view text) {
+  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
+}
+}  // namespace
+
+Result<std::vector<std::string>> split_command(std::string_view line) {
+  if (line.size() > kMaxLine) return Error{"command line too long"};
+  std::vector<std::string> words;
+  std::string word;
+  bool open = false;  // a word has begun, though it may be empty ('')
+  char quote = 0;
+  for (std::size_t i = 0; i < line.size(); ++i) {
+    const char c = line[i];
+    if (quote) {
+      if (c == quote) quote = 0;
+      else if (c == '\\' && quote == '"' && i + 1 < line.size() && (line[i + 1] == '"' || line[i + 1] == '\\')) word += line[++i];
+      else word += c;
+    } else if (c == '\'' || c == '"') {
+      quote = c;
+      open = true;
+    } else if (c == '\\' && i + 1 < line.size()) {
+      word += line[++i];
+      open = true;
+    } else if (c == ' ' || c == '\t' || c == '\n') {
+      if (open) words.push_back(std::exchange(word, {}));
+      open = false;
+    } else {
+      word += c;
+      open = true;
+    }
+    if (words.size() > kMaxWords) return Error{"too many words in the command line"};
+  }
+  if (quote) return Error{std::string("unterminated ") + quote + " in the command line"};
+  if (open) words.push_back(word);
+  return words;
+}
+
+Result<std::vector<std::string>> Flags::parse(const std::vector<std::string>& words, std::size_t from) {
+  std::vector<std::string> rest;
+  std::size_t i = from;
+  for (; i < words.size(); ++i) {
+    const std::string& word = words[i];
+    if (word.size() < 2 || word[0] != '-') break;
+    if (word == "--") {
+      ++i;
+      break;
+    }
+    std::string name = word.substr(word[1] == '-' ? 2 : 1);
+    std::optional<std::string> value;
+    if (const auto equals = name.find('='); equals != std::string::npos) {
+      value = name.substr(equals + 1);
+      name.resize(equals);
+    }
+    const auto flag = std::find_if(flags_.begin(), flags_.end(), [&](const Flag& f) { return f.name == name; });
+    if (flag == flags_.end()) return Error{"flag provided but not defined: -" + name};
+    if (flag->boolean) {
+      if (value && *value != "true" && *value != "false" && *value != "1" && *value != "0") {
+        return Error{"invalid boolean value \"" + *value + "\" for -" + name + ": parse error"};
+      }
+      *flag->boolean = !value || *value == "true" || *value == "1";
+    } else {
+      if (!value) {
+        if (i + 1 >= words.size()) return Error{"flag needs an argument: -" + name};
+        value = words[++i];
+      }
+      *flag->text = *value;
+    }
+  }
+  rest.assign(words.begin() + static_cast<std::ptrdiff_t>(i), words.end());
+  return rest;
+}
+
+std::string columnize(const std::vector<std::vector<std::string>>& rows, std::string_view glue) {
+  std::vector<std::size_t> widths;
+  for (const auto& row : rows) {
+    if (row.size() > widths.size()) widths.resize(row.size());
+    for (std::size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], width(row[c]));
+  }
+  std::string out;
+  for (const auto& row : rows) {
+    std::string line;
+    for (std::size_t c = 0; c < row.size(); ++c) {
+      line += row[c];
+      if (c + 1 < row.size()) line += std::string(widths[c] - width(row[c]), ' ') + std::string(glue);
+    }
+    while (!line.empty() && line.back() == ' ') line.pop_back();
+    out += line + "\n";
+  }
+  return out;
+}
+
+}  // namespace dcsim::consul

@@ -1,0 +1,108 @@
+#include "consul/pool.h"
+
+#include "consul/gossip_tunables.h"
+
+namespace dcsim::consul {
+
+namespace {
+
+gossip::MemberlistConfig profile(const AgentConfig& config) {
+  if (config.kind == AgentKind::kSerf && config.profile == "wan") return gossip::MemberlistConfig::wan();
+  if (config.kind == AgentKind::kSerf && config.profile == "local") return gossip::MemberlistConfig::local();
+  return gossip::MemberlistConfig::lan();
+}
+
+}  // namespace
+
+Pool::Pool(Agent& agent, Place place, std::uint64_t seed)
+    : agent_(agent),
+      place_(std::move(place)),
+      gate_(agent.config_.datacenter, agent.config_.node_name, agent.config_.node_id, place_.segment) {
+  const std::string pool = agent.config_.kind == AgentKind::kSerf ? "serf" : agent.config_.datacenter + "/" + place_.segment;
+  const std::string entity = agent.entity_ + "/" + (place_.segment.empty() ? "lan" : "segment:" + place_.segment);
+  serf_ = std::make_unique<gossip::Serf>(serf_config(), agent.around_.directory(pool), agent.around_.workspace(), *this, *this,
+                                         seed, entity);
+}
+
+gossip::SerfConfig Pool::serf_config() {
+  const AgentConfig& agent = agent_.config_;
+  gossip::SerfConfig c;
+  c.node_name = agent.node_name;
+  c.tags = lan_tags(agent, place_.segment);
+  c.reconnect_timeout = agent.reconnect_timeout;
+  c.tombstone_timeout = agent.tombstone_timeout;
+  c.memberlist = profile(agent);
+  c.memberlist.name = agent.node_name;
+  c.memberlist.advertise = {place_.advertise, place_.port};
+  c.memberlist.bind_port = place_.port;
+  c.memberlist.cidrs_allowed = agent.serf_lan_allowed_cidrs;
+  c.memberlist.int_style = wire::IntStyle::kOld;  // memberlist up to 0.5.0, which both vintages embed
+  c.memberlist.exhaustive_small_targets = false;         // since 0.6.0 only
+  if (agent.kind == AgentKind::kSerf) {  // serf 0.9.4, memberlist 0.2.2
+    c.protocol_version = 5;
+    c.memberlist.join_error_style = gossip::JoinErrorStyle::kAddressOnly;
+  } else {  // consul agent/consul/config.go, internal/gossip/libserf
+    c.memberlist.join_error_style = gossip::JoinErrorStyle::kCapitalWithPort;
+    c.protocol_version = 4;
+    c.queue_depth_warning = 1'000'000;
+    c.min_queue_depth = 4096;
+    c.leave_propagate_delay = 3_s;
+    c.memberlist.dead_node_reclaim_time = 30_s;
+    c.enable_name_conflict_resolution = !agent.server;
+    c.merge = this;
+    c.reconnect_timeout_override = this;
+  }
+  // agent.go segmentConfig starts from the built-in defaults: gossip_lan does not reach a server's segments.
+  if (place_.id.value == 0) {
+    for (const GossipTunable& t : agent.gossip_lan) apply_tunable(t, c.memberlist);
+  }
+  return c;
+}
+
+gossip::SendStatus Pool::send_packet(const Endpoint& to, const Bytes& payload) {
+  return agent_.around_.send_packet(place_.id, to, payload);
+}
+gossip::StreamId Pool::dial(const Endpoint& to, Duration timeout) { return agent_.around_.dial(place_.id, to, timeout); }
+void Pool::stream_send(gossip::StreamId stream, const Bytes& payload) { agent_.around_.stream_send(stream, payload); }
+void Pool::stream_close(gossip::StreamId stream) { agent_.around_.stream_close(stream); }
+Cause Pool::note(const gossip::Notice& notice) { return agent_.around_.note(place_.id, notice); }
+void Pool::because(Cause cause) { agent_.around_.because(cause); }
+
+void Pool::on_member_event(const gossip::MemberEvent& event, Cause cause) {
+  const Cause record = agent_.around_.member_event(place_.id, event, cause);
+  agent_.on_member_event(*this, event, record);
+}
+
+void Pool::on_join_done(std::uint32_t token, std::uint32_t contacted, std::string_view error, Cause) {
+  agent_.done_.push_back({Agent::Done::What::kJoin, place_.id.index(), token, contacted, std::string(error)});
+}
+
+void Pool::on_leave_done(Cause) { agent_.done_.push_back({Agent::Done::What::kLeave, place_.id.index(), 0, 0, {}}); }
+
+void Pool::on_command_done(std::uint32_t token, std::string_view error, Cause) {
+  agent_.done_.push_back({Agent::Done::What::kCommand, place_.id.index(), token, 0, std::string(error)});
+}
+
+Cause Pool::on_notice(const gossip::SerfNotice& notice, Cause cause) {
+  return agent_.around_.serf_notice(place_.id, notice, cause);
+}
+
+std::optional<Error> Pool::notify_merge(std::span<const gossip::Member> members) {
+  // Hot for a list of one (every alive message); no allocation there.
+  if (members.size() == 1) {
+    const gossip::Member& m = members.front();
+    const GateMember one{m.name, m.tags.get(), m.status == gossip::MemberStatus::kLeft};
+    return gate_.check({&one, 1});
+  }
+  std::vector<GateMember> list;
+  list.reserve(members.size());
+  for (const gossip::Member& m : members) list.push_back({m.name, m.tags.get(), m.status == gossip::MemberStatus::kLeft});
+  return gate_.check(list);
+}
+
+Duration Pool::reconnect_timeout(const gossip::Member& member, Duration configured) {
+  const auto given = parse_go_duration(member.tag("rc_tm"));
+  return given && given->ns > 0 ? *given : configured;
+}
+
+}  // namespace dcsim::consul

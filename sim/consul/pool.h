@@ -1,0 +1,60 @@
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "consul/agent.h"
+#include "consul/merge_gate.h"
+
+namespace dcsim::consul {
+
+/// One gossip pool of an agent: a Serf node with its listener, its gate and its place among the agent's pools. Passes what
+/// Serf asks for on to the Surroundings under its PoolId.
+class Pool final : public gossip::Actions,
+                   public gossip::SerfListener,
+                   public gossip::MergeDelegate,
+                   public gossip::ReconnectTimeoutOverride {
+ public:
+  struct Place {
+    PoolId id;
+    std::string segment;  ///< "" = default
+    Address bind;
+    Address advertise;
+    std::uint16_t port = 0;
+  };
+  Pool(Agent& agent, Place place, std::uint64_t seed);
+
+  gossip::Serf& serf() { return *serf_; }
+  const gossip::Serf& serf() const { return *serf_; }
+  const Place& place() const { return place_; }
+
+  // gossip::Actions
+  gossip::SendStatus send_packet(const Endpoint& to, const Bytes& payload) override;
+  gossip::StreamId dial(const Endpoint& to, Duration timeout) override;
+  void stream_send(gossip::StreamId stream, const Bytes& payload) override;
+  void stream_close(gossip::StreamId stream) override;
+  Cause note(const gossip::Notice& notice) override;
+  void because(Cause cause) override;
+
+  // gossip::SerfListener
+  void on_member_event(const gossip::MemberEvent& event, Cause cause) override;
+  void on_join_done(std::uint32_t token, std::uint32_t contacted, std::string_view error, Cause cause) override;
+  void on_leave_done(Cause cause) override;
+  void on_command_done(std::uint32_t token, std::string_view error, Cause cause) override;
+  Cause on_notice(const gossip::SerfNotice& notice, Cause cause) override;
+
+  // gossip::MergeDelegate: Consul's LAN gate
+  std::optional<Error> notify_merge(std::span<const gossip::Member> members) override;
+  // gossip::ReconnectTimeoutOverride: the rc_tm tag (consul lib/serf/serf.go)
+  Duration reconnect_timeout(const gossip::Member& member, Duration configured) override;
+
+ private:
+  gossip::SerfConfig serf_config();
+
+  Agent& agent_;
+  Place place_;
+  LanGate gate_;
+  std::unique_ptr<gossip::Serf> serf_;
+};
+
+}  // namespace dcsim::consul

@@ -1,0 +1,66 @@
+#pragma once
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/address.h"
+#include "base/bytes.h"
+#include "base/ids.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "consul/command.h"
+#include "gossip/actions.h"
+#include "gossip/directory.h"
+#include "gossip/notice.h"
+#include "gossip/serf_event.h"
+#include "gossip/serf_workspace.h"
+
+namespace dcsim::consul {
+
+/// One gossip pool of an agent: 0 is its LAN pool (a server's default segment, a client's only one), then a server's
+/// segments in the order of its configuration.
+using PoolId = Id<struct PoolTag>;
+/// One command under way at an agent.
+using CommandId = Id<struct CommandTag>;
+
+enum class LogLevel : std::uint8_t { kTrace, kDebug, kInfo, kWarn, kError };
+
+/// How one join attempt of an agent ended: its own retry_join, an operator's command, or a flood into a segment.
+struct JoinReport {
+  enum class Why : std::uint8_t { kRetryJoin, kCommand, kFlood } why = Why::kRetryJoin;
+  std::uint32_t contacted = 0;
+  std::string_view error;  ///< go-multierror text; empty if nobody failed
+};
+
+/// What an agent asks of the machine it runs on. Called from inside the agent's inputs; must not call back into it.
+class Surroundings {
+ public:
+  virtual ~Surroundings() = default;
+
+  /// What members of one pool share in this process; the same object for every agent that names the same pool.
+  virtual gossip::Directory& directory(std::string_view pool) = 0;
+  /// Scratch space and memos shared by the agents of one thread.
+  virtual gossip::SerfWorkspace& workspace() = 0;
+  /// Both UDP and TCP. The error is the socket's own text ("bind: address already in use").
+  virtual std::optional<Error> listen(PoolId pool, const Endpoint& at) = 0;
+  /// A name lookup, answered at once by the host's resolver. An error reads as Go's ("lookup x: no such host").
+  virtual Result<std::vector<Address>> resolve(std::string_view name) = 0;
+
+  virtual gossip::SendStatus send_packet(PoolId pool, const Endpoint& to, const Bytes& payload) = 0;
+  virtual gossip::StreamId dial(PoolId pool, const Endpoint& to, Duration timeout) = 0;
+  virtual void stream_send(gossip::StreamId stream, const Bytes& payload) = 0;
+  virtual void stream_close(gossip::StreamId stream) = 0;
+
+  virtual Cause note(PoolId pool, const gossip::Notice& notice) = 0;
+  virtual void because(Cause cause) = 0;
+  virtual Cause member_event(PoolId pool, const gossip::MemberEvent& event, Cause cause) = 0;
+  virtual Cause serf_notice(PoolId pool, const gossip::SerfNotice& notice, Cause cause) = 0;
+  virtual Cause joined(PoolId pool, const JoinReport& report) = 0;
+  /// One of the agent's own log lines, without time. Rare by nature.
+  virtual void log(LogLevel level, std::string_view line) = 0;
+  virtual void command_done(CommandId command, const CommandResult& result) = 0;
+  /// The agent has ended by itself: after a leave (0) or because it gave up joining (1).
+  virtual void exited(int status, std::string_view why) = 0;
+};
+
+}  // namespace dcsim::consul

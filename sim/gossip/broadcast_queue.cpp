@@ -1,0 +1,143 @@
+#include "gossip/broadcast_queue.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace dcsim::gossip {
+namespace {
+
+// rank = transmits (12 bits) | inverted length (20 bits) | inverted id (32 bits)
+constexpr std::uint64_t kLengthMask = (1u << 20) - 1;
+constexpr std::uint64_t kTierShift = 52;
+
+std::uint64_t rank_of(std::uint32_t transmits, std::size_t length, std::uint32_t id) {
+  return std::uint64_t{transmits} << kTierShift | (kLengthMask - length) << 32 | (0xffffffffu - id);
+}
+std::uint32_t transmits_of(std::uint64_t rank) { return static_cast<std::uint32_t>(rank >> kTierShift); }
+std::size_t length_of(std::uint64_t rank) { return kLengthMask - (rank >> 32 & kLengthMask); }
+
+}  // namespace
+
+std::uint32_t retransmit_limit(std::uint32_t mult, std::uint32_t n) {
+  std::uint32_t digits = 0;
+  for (std::uint64_t reach = 1; reach < std::uint64_t{n} + 1; reach *= 10) ++digits;
+  return mult * digits;
+}
+
+void BroadcastQueue::queue(BroadcastKey key, Bytes message, Cause cause, BroadcastTag tag) {
+  DCSIM_CHECK(key != 0);
+  const auto old = std::find(keys_.begin(), keys_.end(), key);
+  if (old != keys_.end()) {
+    const auto slot = static_cast<std::uint32_t>(old - keys_.begin());
+    const auto entry = std::lower_bound(order_.begin(), order_.end(), ranks_[slot],
+                                        [](const Entry& e, std::uint64_t rank) { return e.rank < rank; });
+    order_.erase(entry);
+    finish(slot);
+  }
+  insert(key, std::move(message), cause, tag);
+}
+
+void BroadcastQueue::queue_unique(Bytes message, Cause cause, BroadcastTag tag) {
+  insert(0, std::move(message), cause, tag);
+}
+
+void BroadcastQueue::insert(BroadcastKey key, Bytes message, Cause cause, BroadcastTag tag) {
+  DCSIM_CHECK(message.size() <= kLengthMask);
+  if (order_.empty()) next_id_ = 0;
+  std::uint32_t slot;
+  if (free_.empty()) {
+    slot = static_cast<std::uint32_t>(items_.size());
+    items_.emplace_back();
+    keys_.push_back(0);
+    ranks_.push_back(0);
+  } else {
+    slot = free_.back();
+    free_.pop_back();
+  }
+  const std::uint64_t rank = rank_of(0, message.size(), ++next_id_);
+  items_[slot] = {std::move(message), cause, tag};
+  keys_[slot] = key;
+  place({rank, slot});
+}
+
+void BroadcastQueue::place(Entry entry) {
+  ranks_[entry.slot] = entry.rank;
+  order_.insert(std::lower_bound(order_.begin(), order_.end(), entry.rank,
+                                 [](const Entry& e, std::uint64_t rank) { return e.rank < rank; }),
+                entry);
+}
+
+void BroadcastQueue::finish(std::uint32_t slot) {
+  if (items_[slot].tag != 0) finished_.push_back(items_[slot].tag);
+  items_[slot] = {};
+  keys_[slot] = 0;
+  free_.push_back(slot);
+}
+
+// Hot: O(log n) for each message taken, and one pass over what lies behind the first one taken.
+std::size_t BroadcastQueue::get(std::uint32_t n, std::size_t overhead, std::size_t limit, Outgoing& out) {
+  const std::uint32_t transmit_limit = retransmit_limit(mult_, n);
+  std::size_t used = 0;
+  std::size_t at = 0;    // next entry to look at
+  std::size_t kept = 0;  // entries before `at` that stay, moved together
+  resent_.clear();
+  while (at < order_.size() && used + overhead < limit) {
+    // The first one of this tier that fits; all before it stay.
+    const std::size_t free = limit - used - overhead;
+    const std::uint32_t tier = transmits_of(order_[at].rank);
+    const std::uint64_t floor =
+        std::max(order_[at].rank, std::uint64_t{tier} << kTierShift | (kLengthMask - std::min<std::uint64_t>(free, kLengthMask)) << 32);
+    std::size_t next = at;
+    if (order_[at].rank < floor) {
+      next = static_cast<std::size_t>(
+          std::lower_bound(order_.begin() + static_cast<std::ptrdiff_t>(at), order_.end(), floor,
+                           [](const Entry& e, std::uint64_t rank) { return e.rank < rank; }) -
+          order_.begin());
+    }
+    if (kept != at) {
+      std::move(order_.begin() + static_cast<std::ptrdiff_t>(at), order_.begin() + static_cast<std::ptrdiff_t>(next),
+                order_.begin() + static_cast<std::ptrdiff_t>(kept));
+    }
+    kept += next - at;
+    at = next;
+    if (at == order_.size()) break;
+    if (transmits_of(order_[at].rank) != tier) continue;
+    const Entry taken = order_[at++];
+    Item& item = items_[taken.slot];
+    used += overhead + item.message.size();
+    out.parts.push_back(item.message);
+    if (out.cause == Cause{}) out.cause = item.cause;
+    if (tier + 1 >= transmit_limit) {
+      finish(taken.slot);
+    } else {
+      resent_.push_back({taken.rank + (std::uint64_t{1} << kTierShift), taken.slot});
+    }
+  }
+  if (kept != at) {
+    order_.erase(order_.begin() + static_cast<std::ptrdiff_t>(kept), order_.begin() + static_cast<std::ptrdiff_t>(at));
+  }
+  for (const Entry& entry : resent_) place(entry);
+  return used;
+}
+
+void BroadcastQueue::prune(std::size_t keep) {
+  while (order_.size() > keep) {
+    const std::uint32_t slot = order_.back().slot;
+    order_.pop_back();
+    finish(slot);
+  }
+}
+
+void BroadcastQueue::clear() {
+  prune(0);
+  finished_.clear();
+}
+
+BroadcastQueue::View BroadcastQueue::at(std::size_t position) const {
+  const Entry& entry = order_[position];
+  DCSIM_CHECK(length_of(entry.rank) == items_[entry.slot].message.size());
+  return {keys_[entry.slot], transmits_of(entry.rank), items_[entry.slot].message};
+}
+
+}  // namespace dcsim::gossip

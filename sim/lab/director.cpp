@@ -1,0 +1,296 @@
+#include "lab/director.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/distribution.h"
+#include "consul/command.h"
+#include "host/recorder.h"
+#include "lab/build.h"
+
+namespace dcsim::lab {
+
+using trace::Ev;
+using trace::Series;
+namespace fields = trace::fields;
+
+Director::Director(const scenario::Scenario& scenario, host::World& world, trace::MetricHub& hub, Expressions expressions, Instant end)
+    : scenario_(scenario), world_(world), hub_(hub), expressions_(std::move(expressions)), end_(end), origin_(world.operator_origin()) {
+  for (std::size_t i = 0; i < scenario.expect.size(); ++i) {
+    expectations_.push_back(std::make_unique<ExpectationRun>(scenario.expect[i], expressions_.expect[i], hub));
+  }
+  for (std::size_t i = 0; i < scenario.metrics.size(); ++i) {
+    metrics_.push_back({std::make_unique<Watched>(expressions_.metrics[i], hub, scenario.metrics[i].group_by), false, false});
+  }
+  for (const auto& expression : expressions_.when) when_.push_back(expression ? std::make_unique<Watched>(expression, hub) : nullptr);
+  when_done_.resize(scenario.timeline.size());
+  occurred_.resize(scenario.timeline.size());
+  for (std::uint16_t kind = kStep; kind <= kRestart; ++kind) world.engine().on(kind, this, &Director::dispatch);
+}
+
+Director::~Director() = default;
+
+NameId Director::name(std::string_view text) const { return world_.names().intern(text); }
+Instant Director::now() const { return world_.engine().now(); }
+
+std::string Director::step_name(std::uint32_t step) const {
+  const std::string& given = scenario_.timeline[step].name;
+  return given.empty() ? fmt::format("step {}", step + 1) : given;
+}
+
+core::EventHandle Director::schedule(Instant at, Kind kind, std::uint32_t target, std::uint64_t a) {
+  core::Event e;
+  e.kind = kind;
+  e.target = target;
+  e.a = a;
+  const Cause cause = world_.engine().cause();
+  world_.engine().set_cause({});
+  const auto handle = world_.engine().schedule(origin_, std::max(at, now()), e);
+  world_.engine().set_cause(cause);
+  return handle;
+}
+
+void Director::dispatch(void* self, const core::Event& event) { static_cast<Director*>(self)->handle(event); }
+
+void Director::handle(const core::Event& e) {
+  switch (e.kind) {
+    case kStep: return occur(e.target);
+    case kStart: {
+      world_.start(host::AgentId{e.target});
+      return;
+    }
+    case kBoundary: return pass(boundaries_[e.target]);
+    case kUndo: return undo(undos_[e.target]);
+    case kWork: return work(e.target, static_cast<std::uint32_t>(e.a));
+    case kWorkTimeout: {
+      CommandRecord& record = transcript_[e.target];
+      if (!record.ended) {
+        record.exit = 124;  // as timeout(1) reports it
+        record.elapsed = now() - record.at;
+      }
+      return;
+    }
+    case kFault: return fault(e.target);
+    case kRestart: {
+      if (!world_.process(host::AgentId{e.target}).running()) world_.start(host::AgentId{e.target});
+      else schedule(now() + 10_ms, kRestart, e.target);
+      return;
+    }
+    case kLook: look_at_ = Instant::never(); return;
+    default: return;
+  }
+}
+
+// --- Time ----------------------------------------------------------------------------------------------------------
+
+void Director::begin() {
+  // File order among steps of one instant follows from scheduling them in file order: static times first.
+  const std::size_t n = scenario_.timeline.size();
+  std::vector<std::optional<Instant>> at(n);
+  for (std::size_t round = 0; round <= n; ++round) {
+    for (std::size_t i = 0; i < n; ++i) {
+      const scenario::Step& s = scenario_.timeline[i];
+      if (at[i] || s.when) continue;
+      if (s.time) at[i] = Instant{} + *s.time;
+      else if (!s.after) at[i] = Instant{} + s.every.value_or(Duration{});
+      else if (!s.after->step) at[i] = Instant{} + s.after->offset;
+      else if (at[*s.after->step]) at[i] = *at[*s.after->step] + s.after->offset;
+    }
+  }
+  const auto bound = [&](const std::optional<scenario::TimeRef>& ref, bool opens, bool metric, std::uint32_t index) {
+    if (!ref) {
+      if (opens) pass({true, metric, index, std::nullopt, {}});
+      return;
+    }
+    boundaries_.push_back({opens, metric, index, ref->step, ref->offset});
+    if (!ref->step) schedule(Instant{} + ref->offset, kBoundary, static_cast<std::uint32_t>(boundaries_.size() - 1));
+  };
+  for (std::uint32_t i = 0; i < scenario_.expect.size(); ++i) {
+    bound(scenario_.expect[i].after, true, false, i);
+    bound(scenario_.expect[i].until, false, false, i);
+  }
+  for (std::uint32_t i = 0; i < scenario_.metrics.size(); ++i) {
+    bound(scenario_.metrics[i].after, true, true, i);
+    bound(scenario_.metrics[i].until, false, true, i);
+  }
+  for (const auto& when : when_) {
+    if (when) when->open(Instant{});
+  }
+  for (std::uint32_t i = 0; i < n; ++i) {
+    if (at[i]) schedule(*at[i], kStep, i);
+  }
+  begin_workloads();
+  begin_faults();
+  for (auto& e : expectations_) e->check(now(), world_.engine().events_run());
+  schedule_look();
+}
+
+void Director::pass(const Boundary& b) {
+  const std::uint64_t event = world_.engine().events_run();
+  if (b.metric) {
+    MetricRun& m = metrics_[b.index];
+    if (b.opens && !m.opened) m.watched->open(now());
+    if (!b.opens && m.opened && !m.closed) m.watched->close(now());
+    (b.opens ? m.opened : m.closed) = true;
+    return;
+  }
+  ExpectationRun& e = *expectations_[b.index];
+  if (b.opens) e.open(now());
+  else e.close(now(), event);
+}
+
+void Director::boundaries_of(std::optional<std::uint32_t> step, Instant at) {
+  for (std::uint32_t i = 0; i < boundaries_.size(); ++i) {
+    const Boundary& b = boundaries_[i];
+    if (b.step != step) continue;
+    // At the step's own instant a window opens before the step acts: what the step causes is inside.
+    if (b.offset.ns <= 0) pass(b);
+    else schedule(at + b.offset, kBoundary, i);
+  }
+}
+
+void Director::occur(std::uint32_t step) {
+  const scenario::Step& s = scenario_.timeline[step];
+  if (s.until) {
+    const bool over = s.until->step ? occurred_[*s.until->step] > 0 && s.until->offset.ns <= 0 : now() > Instant{} + s.until->offset;
+    if (over) return;
+  }
+  ++occurred_[step];
+  if (occurred_[step] == 1) {
+    boundaries_of(step, now());
+    for (std::uint32_t i = 0; i < scenario_.timeline.size(); ++i) {  // steps whose time follows from a `when`
+      const scenario::Step& other = scenario_.timeline[i];
+      if (other.after && other.after->step == step && s.when) schedule(now() + other.after->offset, kStep, i);
+    }
+  }
+  act(step);
+  if (s.every && s.every->ns > 0 && now() + *s.every <= end_) schedule(now() + *s.every, kStep, step);
+}
+
+bool Director::after_event() {
+  if (!looking_) return true;
+  const bool changed = hub_.stamp() != seen_stamp_;
+  if (changed || look_at_ == Instant::never()) look();
+  return !stop_;
+}
+
+void Director::look() {
+  seen_stamp_ = hub_.stamp();
+  const std::uint64_t event = world_.engine().events_run();
+  bool open = false;
+  for (auto& e : expectations_) {
+    if (e->check(now(), event)) {
+      const bool fails = e->outcome().verdict == Verdict::kFails;
+      if (fails && e->spec().abort) stop_ = true;
+      world_.recorder().tracer().append(now(), Ev::kExpectation, NameId::none(),
+                                        fields::names(name(e->outcome().name), name(e->outcome().detail), {}, static_cast<std::uint16_t>(fails ? trace::Verdict::kFails : trace::Verdict::kHolds)),
+                                        world_.engine().cause());
+    }
+    open = open || !e->decided();
+  }
+  for (std::uint32_t i = 0; i < when_.size(); ++i) {
+    if (!when_[i] || when_done_[i]) continue;
+    open = true;
+    if (!when_[i]->expression().holds(when_[i]->values(now()))) continue;
+    when_done_[i] = true;
+    schedule(now() + scenario_.timeline[i].when_delay, kStep, i);
+  }
+  looking_ = open;
+  schedule_look();
+}
+
+void Director::schedule_look() {
+  Instant next = Instant::never();
+  for (const auto& e : expectations_) next = std::min(next, e->wake_at(now()));
+  for (std::uint32_t i = 0; i < when_.size(); ++i) {
+    if (!when_[i] || when_done_[i]) continue;
+    const Instant change = when_[i]->next_change(now());
+    if (change != Instant::never()) next = std::min(next, std::max(change, now() + 100_ms));
+  }
+  // never() in look_at_ means "look after this event"; without anything to wait for, look at the very end.
+  next = std::min(next, end_);
+  if (next == look_at_) return;
+  world_.engine().cancel(look_);
+  look_at_ = std::max(next, now() + 1_ns);
+  look_ = schedule(look_at_, kLook, 0);
+}
+
+void Director::finish() {
+  const std::uint64_t event = world_.engine().events_run();
+  for (auto& e : expectations_) {
+    if (!e->finish(now(), event)) continue;
+    const bool fails = e->outcome().verdict == Verdict::kFails;
+    world_.recorder().tracer().append(now(), Ev::kExpectation, NameId::none(),
+                                      fields::names(name(e->outcome().name), name(e->outcome().detail), {}, static_cast<std::uint16_t>(fails ? trace::Verdict::kFails : trace::Verdict::kHolds)));
+  }
+  for (auto& [command, run] : running_) {
+    CommandRecord& record = transcript_[run.transcript];
+    record.elapsed = now() - record.at;
+    if (run.step) judge_command(run, record);
+  }
+  for (auto& m : metrics_) {
+    if (m.opened && !m.closed) m.watched->close(now());
+  }
+}
+
+// --- Results -------------------------------------------------------------------------------------------------------
+
+std::vector<Outcome> Director::outcomes() const {
+  std::vector<Outcome> out;
+  for (const auto& [step, outcome] : step_outcomes_) out.push_back(outcome);
+  for (std::uint32_t i = 0; i < scenario_.timeline.size(); ++i) {
+    const auto* run = std::get_if<scenario::RunAction>(&scenario_.timeline[i].action);
+    if (!run || !run->expect || occurred_[i] > 0) continue;
+    Outcome never;
+    never.name = step_name(i);
+    never.kind = "step";
+    never.text = run->command.text;
+    never.verdict = Verdict::kFails;
+    never.decided_at = now();
+    never.detail = "the step did not happen in this run";
+    out.push_back(std::move(never));
+  }
+  for (const auto& e : expectations_) out.push_back(e->outcome());
+  return out;
+}
+
+std::vector<MetricValue> Director::metrics() const {
+  std::vector<MetricValue> out;
+  for (std::size_t i = 0; i < metrics_.size(); ++i) {
+    const scenario::Metric& spec = scenario_.metrics[i];
+    const Watched& watched = *metrics_[i].watched;
+    MetricValue row;
+    row.name = spec.name;
+    row.unit = spec.unit;
+    if (spec.better) row.better = *spec.better == scenario::Metric::Better::kLower ? "lower" : *spec.better == scenario::Metric::Better::kHigher ? "higher" : "same";
+    const auto in_unit = [&](trace::Value v) {
+      if (v.kind == trace::Value::Kind::kNumber && !watched.expression().unit().empty()) {
+        if (const auto c = trace::convert_unit(v.number, watched.expression().unit(), spec.unit)) v.number = *c;
+      }
+      return v;
+    };
+    if (spec.group_by.empty()) {
+      row.value = metrics_[i].opened ? in_unit(watched.expression().evaluate(watched.values(now()))) : trace::Value::none();
+      out.push_back(row);
+      continue;
+    }
+    std::map<std::vector<std::string>, std::vector<trace::Value>> groups;
+    for (std::size_t a = 0; a < watched.aggregates().size(); ++a) {
+      for (const auto& group : hub_.read_groups(watched.aggregates()[a], now())) {
+        auto& values = groups[group.labels];
+        values.resize(watched.aggregates().size());
+        values[a] = group.value;
+      }
+    }
+    for (const auto& [labels, values] : groups) {
+      row.labels.clear();
+      for (std::size_t k = 0; k < labels.size(); ++k) row.labels.emplace_back(spec.group_by[k], labels[k]);
+      row.value = in_unit(watched.expression().evaluate(values));
+      out.push_back(row);
+    }
+  }
+  return out;
+}
+
+}  // namespace dcsim::lab

@@ -1,0 +1,127 @@
+#pragma once
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "host/world.h"
+#include "lab/expectations.h"
+#include "lab/run.h"
+#include "scenario/scenario.h"
+
+namespace dcsim::lab {
+
+/// Plays a scenario's timeline, faults and workloads on a World, keeps the transcript, and opens, closes and judges the
+/// windows of expectations and metrics. Its events come before everything else at one instant, in file order.
+class Director final : public host::CommandListener {
+ public:
+  Director(const scenario::Scenario& scenario, host::World& world, trace::MetricHub& hub, Expressions expressions, Instant end);
+  ~Director() override;
+  Director(const Director&) = delete;
+  Director& operator=(const Director&) = delete;
+
+  /// Schedules what has a time. Call once, before the engine runs.
+  void begin();
+  /// After every engine event: judges what the event may have changed. Returns false if the run shall stop (abort).
+  bool after_event();
+  /// At the end of the run.
+  void finish();
+
+  const std::vector<CommandRecord>& transcript() const { return transcript_; }
+  std::vector<Outcome> outcomes() const;
+  std::vector<MetricValue> metrics() const;
+
+  // host::CommandListener
+  void on_command_done(host::AgentId agent, consul::CommandId command, const consul::CommandResult& result) override;
+
+ private:
+  enum Kind : std::uint16_t { kStep = core::kLabKinds, kAct, kStart, kBoundary, kUndo, kWork, kWorkTimeout, kLook, kFault, kRestart };
+  struct Boundary {
+    bool opens = false;
+    bool metric = false;
+    std::uint32_t index = 0;
+    std::optional<std::uint32_t> step;
+    Duration offset;
+  };
+  /// What takes a fault back when its duration is over.
+  struct Undo {
+    enum class What : std::uint8_t { kPartition, kImpair, kClock, kSlow, kResume, kRestart } what = What::kPartition;
+    net::PartitionId partition;
+    std::vector<net::ImpairmentId> impairments;
+    std::vector<std::uint32_t> agents;
+    NameId name;
+  };
+  struct Running {
+    std::size_t transcript = 0;
+    std::optional<std::uint32_t> step;
+    std::optional<std::uint32_t> workload;
+  };
+  struct WorkloadState {
+    std::vector<std::uint32_t> agents;
+    std::vector<Rng> draws;
+    std::vector<std::uint64_t> sequence;
+  };
+  struct MetricRun {
+    std::unique_ptr<Watched> watched;
+    bool opened = false;
+    bool closed = false;
+  };
+
+  static void dispatch(void* self, const core::Event& event);
+  void handle(const core::Event& event);
+  core::EventHandle schedule(Instant at, Kind kind, std::uint32_t target, std::uint64_t a = 0);
+  void occur(std::uint32_t step);
+  void act(std::uint32_t step);
+  void start_agents(std::uint32_t step, const scenario::ProcessAction& action);
+  void do_process(std::uint32_t step, const scenario::ProcessAction& action);
+  void restart(std::uint32_t agent, const scenario::ConfigValue* config);
+  void do_run(std::uint32_t step, const scenario::RunAction& action);
+  void do_firewall(const scenario::FirewallAction& action);
+  void do_partition(const std::string& name, const scenario::PartitionAction& action);
+  void do_impair(const std::string& name, const scenario::ImpairAction& action);
+  void do_host(const scenario::HostAction& action);
+  void undo(const Undo& undo);
+  void undo_later(Duration after, Undo what);
+  void boundaries_of(std::optional<std::uint32_t> step, Instant at);
+  void pass(const Boundary& boundary);
+  void launch(std::uint32_t agent, const std::string& command, std::optional<std::uint32_t> step, std::optional<std::uint32_t> workload);
+  void judge_command(const Running& run, const CommandRecord& record);
+  void begin_workloads();
+  void work(std::uint32_t workload, std::uint32_t slot);
+  void begin_faults();
+  void fault(std::uint32_t index);
+  void look();
+  void schedule_look();
+  std::vector<std::uint32_t> agents_of(const scenario::Selector& selector, const std::string& purpose);
+  std::string step_name(std::uint32_t step) const;
+  NameId name(std::string_view text) const;
+  Instant now() const;
+
+  const scenario::Scenario& scenario_;
+  host::World& world_;
+  trace::MetricHub& hub_;
+  Expressions expressions_;
+  Instant end_;
+  OriginId origin_;
+  std::vector<std::unique_ptr<ExpectationRun>> expectations_;
+  std::vector<MetricRun> metrics_;
+  std::vector<std::unique_ptr<Watched>> when_;
+  std::vector<bool> when_done_;
+  std::vector<std::uint32_t> occurred_;  // how often each step did
+  std::vector<Boundary> boundaries_;
+  std::vector<Undo> undos_;
+  std::vector<CommandRecord> transcript_;
+  std::map<std::uint32_t, Running> running_;  // by command id
+  std::map<std::uint32_t, Outcome> step_outcomes_;
+  std::vector<WorkloadState> workloads_;
+  std::vector<Rng> fault_draws_;
+  std::map<std::uint32_t, scenario::ConfigValue> overrides_;  // by agent: what restarts laid over
+  std::uint64_t seen_stamp_ = 0;
+  Instant look_at_ = Instant::never();
+  core::EventHandle look_;
+  bool stop_ = false;
+  bool looking_ = true;
+};
+
+}  // namespace dcsim::lab

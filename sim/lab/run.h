@@ -1,0 +1,102 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/diagnostic.h"
+#include "lab/expectations.h"
+#include "scenario/scenario.h"
+#include "trace/metrics.h"
+#include "trace/tracer.h"
+
+namespace dcsim::lab {
+
+/// Every expression of a scenario, parsed. Mistakes go to `out` with their place inside the text.
+struct Expressions {
+  std::vector<std::shared_ptr<const scenario::Expression>> expect;   ///< beside Scenario::expect
+  std::vector<std::shared_ptr<const scenario::Expression>> metrics;  ///< beside Scenario::metrics
+  std::vector<std::shared_ptr<const scenario::Expression>> when;     ///< beside Scenario::timeline; null where none
+};
+Expressions parse_expressions(const scenario::Scenario& scenario, Diagnostics& out);
+/// All that `dcsim check` looks at beyond what the loader did: expressions, commands, Consul's own rules.
+void check_scenario(const scenario::Scenario& scenario, Diagnostics& out);
+/// For topologies without a scenario.
+void check_topology(const scenario::Topology& topology, Diagnostics& out);
+
+struct Progress {
+  Instant now;
+  Instant end;
+  std::uint64_t events = 0;
+};
+
+struct RunOptions {
+  std::optional<std::uint64_t> seed;
+  std::optional<Duration> until;
+  std::string out_dir;  ///< empty = write nothing
+  trace::Keep keep = trace::Keep::kNothing;  ///< without out_dir: what the tracer keeps
+  std::function<void(const Progress&)> progress;  ///< called now and then; may be empty
+  std::function<bool()> interrupted;              ///< asked now and then; true ends the run
+};
+
+/// One command of the timeline or of a workload, with what it printed.
+struct CommandRecord {
+  Instant at;
+  Duration elapsed;
+  std::string agent;
+  std::string command;
+  std::string step;
+  int exit = 0;
+  std::string out;
+  std::string err;
+  bool ended = false;
+};
+
+struct MetricValue {
+  std::string name;
+  std::vector<std::pair<std::string, std::string>> labels;
+  trace::Value value;
+  std::string unit;
+  std::string better;  ///< "lower", "higher", "same" or ""
+};
+
+/// A named count of the run's summary.
+struct Count {
+  std::string name;
+  std::uint64_t value = 0;
+};
+
+struct RunResult {
+  enum class End : std::uint8_t { kDone, kAborted, kInterrupted, kBroken };
+  std::string scenario;
+  std::string file;
+  std::uint64_t seed = 0;
+  std::vector<std::pair<std::string, std::string>> params;
+  Instant ended_at;
+  Instant planned_end;
+  std::uint64_t events = 0;
+  std::uint64_t records = 0;
+  std::string digest;
+  std::size_t agents = 0;
+  std::vector<Outcome> outcomes;
+  std::vector<MetricValue> metrics;
+  std::vector<Count> counts;
+  std::vector<Count> drops;          ///< "core-fw / tenants-apart" -> packets
+  std::vector<CommandRecord> transcript;
+  std::vector<std::string> files;    ///< written, relative to out_dir
+  End end = End::kDone;
+  std::string broken;                ///< kBroken: the invariant and the last records
+  std::string write_error;           ///< a file could not be written
+
+  bool ok() const;
+  /// 0, 1, 3 or 130 as the command line has it.
+  int exit_status() const;
+};
+
+/// Runs a loaded and checked scenario. Deterministic: equal scenario, seed and version give equal digests, whatever the
+/// options. A broken invariant is caught and told in the result.
+RunResult run_scenario(const scenario::Scenario& scenario, const RunOptions& options);
+
+}  // namespace dcsim::lab

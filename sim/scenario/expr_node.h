@@ -1,0 +1,33 @@
+#pragma once
+#include <memory>
+#include <optional>
+#include <regex>
+#include <string>
+
+#include "scenario/expr.h"
+
+namespace dcsim::scenario {
+
+/// One node of an expression tree.
+struct Expression::Node {
+  enum class Kind { kNumber, kText, kTruth, kAggregate, kNot, kAnd, kOr, kCompare, kArithmetic };
+  enum class Op { kNone, kLess, kLessEqual, kGreater, kGreaterEqual, kEqual, kNotEqual, kMatches, kAdd, kSubtract, kMultiply, kDivide };
+
+  Kind kind = Kind::kNumber;
+  Op op = Op::kNone;
+  double number = 0;
+  bool truth = false;
+  std::string text;
+  std::size_t aggregate = 0;
+  std::string unit;        ///< of the value; literals: "s" or "B" as normalised
+  bool literal_unit = false;  ///< a literal that has a unit and follows the other side's
+  std::optional<std::regex> regex;  ///< right side of =~
+  std::shared_ptr<Node> left, right;
+  std::size_t from = 0, to = 0;
+
+  bool is_condition() const {
+    return kind == Kind::kTruth || kind == Kind::kNot || kind == Kind::kAnd || kind == Kind::kOr || kind == Kind::kCompare;
+  }
+};
+
+}  // namespace dcsim::scenario
