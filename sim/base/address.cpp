@@ -8,6 +8,48 @@
 
 namespace dcsim {
 
+namespace {
+
+std::string dotted(std::uint32_t value) {
+  std::string text;
+  for (int shift = 24; shift >= 0; shift -= 8) {
+    text += std::to_string((value >> shift) & 0xff);
+    if (shift != 0) text += '.';
+  }
+  return text;
+}
+
+/// RFC 5952, without the dotted tail that inet_ntop gives to ::/96: Go does not print it.
+std::string colons(const std::array<std::uint8_t, 16>& bytes) {
+  std::array<unsigned, 8> words{};
+  for (std::size_t i = 0; i < 8; ++i) words[i] = static_cast<unsigned>(bytes[2 * i] << 8 | bytes[2 * i + 1]);
+  std::size_t gap = 8;  // the first of the longest runs of at least two zeros
+  std::size_t gap_size = 1;
+  for (std::size_t i = 0; i < 8; ++i) {
+    std::size_t n = 0;
+    while (i + n < 8 && words[i + n] == 0) ++n;
+    if (n > gap_size) {
+      gap = i;
+      gap_size = n;
+    }
+  }
+  std::string text;
+  for (std::size_t i = 0; i < 8; ++i) {
+    if (i == gap) {
+      text += "::";
+      i += gap_size - 1;
+      continue;
+    }
+    if (!text.empty() && text.back() != ':') text += ':';
+    char word[8] = {};
+    const auto end = std::to_chars(word, word + sizeof word, words[i], 16).ptr;
+    text.append(word, end);
+  }
+  return text;
+}
+
+}  // namespace
+
 std::optional<Address> Address::from_bytes(std::span<const std::uint8_t> bytes) {
   if (bytes.size() != 0 && bytes.size() != 4 && bytes.size() != 16) return std::nullopt;
   Address a;
@@ -17,7 +59,7 @@ std::optional<Address> Address::from_bytes(std::span<const std::uint8_t> bytes) 
 }
 
 std::optional<Address> Address::parse(std::string_view text) {
-  if (text.size() > 64) return std::nullopt;
+  if (text.size() > 64 || text.find('\0') != std::string_view::npos) return std::nullopt;
   const std::string copy(text);
   std::array<std::uint8_t, 16> raw{};
   if (inet_pton(AF_INET, copy.c_str(), raw.data()) == 1) return from_bytes({raw.data(), 4});
@@ -50,10 +92,8 @@ std::uint32_t Address::v4_value() const {
 
 std::string Address::text() const {
   if (size_ == 0) return "";
-  char out[INET6_ADDRSTRLEN] = {};
   const Address a = canonical();
-  inet_ntop(a.size_ == 4 ? AF_INET : AF_INET6, a.bytes_.data(), out, sizeof out);
-  return out;
+  return a.size_ == 4 ? dotted(a.v4_value()) : colons(a.bytes_);
 }
 
 std::string Endpoint::text() const {
@@ -66,12 +106,12 @@ std::optional<Cidr> Cidr::parse(std::string_view text) {
   if (slash == std::string_view::npos) return std::nullopt;
   const auto address = Address::parse(text.substr(0, slash));
   if (!address || !address->is_v4()) return std::nullopt;
-  int bits = 0;
+  unsigned bits = 0;
   const auto tail = text.substr(slash + 1);
   const auto [end, error] = std::from_chars(tail.data(), tail.data() + tail.size(), bits);
-  if (error != std::errc{} || end != tail.data() + tail.size() || bits < 0 || bits > 32) return std::nullopt;
+  if (error != std::errc{} || end != tail.data() + tail.size() || bits > 32) return std::nullopt;
   Cidr c;
-  c.bits = bits;
+  c.bits = static_cast<int>(bits);
   c.network = bits == 0 ? 0 : address->v4_value() & (0xffffffffu << (32 - bits));
   return c;
 }

@@ -19,7 +19,8 @@ class Address {
   static constexpr Address v4(std::uint32_t host_order) {
     Address a;
     a.size_ = 4;
-    for (int i = 0; i < 4; ++i) a.bytes_[static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(host_order >> (24 - 8 * i));
+    for (int i = 0; i < 4; ++i)
+      a.bytes_[static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(host_order >> (24 - 8 * i));
     return a;
   }
   /// 0, 4 or 16 bytes; other sizes give nullopt.

@@ -1,5 +1,6 @@
 #include "base/bytes.h"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <new>
@@ -16,7 +17,7 @@ struct Bytes::Block {
 
 namespace {
 
-constexpr std::uint32_t kSmallestClass = 6;  // 64 bytes
+constexpr std::uint32_t kSmallestClass = 6;   // 64 bytes
 constexpr std::uint32_t kLargestPooled = 17;  // larger blocks go back to the allocator: streams are rare
 
 // The only per-thread state of the project: a free list is not ambient state, it changes no result.
@@ -77,8 +78,9 @@ Bytes Bytes::joined(const Bytes& next) const {
     whole.size_ += next.size_;
     return whole;
   }
+  DCSIM_CHECK(next.size_ < 0xffffffffu - size_);
   Bytes whole;
-  whole.block_ = take(size_ + next.size_);
+  whole.block_ = take(std::size_t{size_} + next.size_);
   whole.size_ = size_ + next.size_;
   std::memcpy(payload(whole.block_), data(), size_);
   std::memcpy(payload(whole.block_) + size_, next.data(), next.size_);

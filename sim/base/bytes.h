@@ -42,7 +42,9 @@ class Bytes {
   /// The part [from, from + count), sharing the block. Requires it to lie inside.
   Bytes slice(std::size_t from, std::size_t count) const;
   /// True if `next` continues this slice in the same block, so that `joined` copies nothing.
-  bool continued_by(const Bytes& next) const { return block_ && block_ == next.block_ && offset_ + size_ == next.offset_; }
+  bool continued_by(const Bytes& next) const {
+    return block_ && block_ == next.block_ && offset_ + size_ == next.offset_;
+  }
   Bytes joined(const Bytes& next) const;
 
   struct Block;

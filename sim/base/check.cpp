@@ -2,12 +2,12 @@
 
 namespace dcsim {
 
-void invariant_broken(const char* expression, const std::string& detail, std::source_location where) {
+void invariant_broken(const char* expression, const std::string& detail, const char* file, int line) {
   std::string text = std::string("invariant broken: ") + expression;
   if (!detail.empty()) text += " (" + detail + ")";
   text += " at ";
-  text += where.file_name();
-  text += ":" + std::to_string(where.line());
+  text += file;
+  text += ":" + std::to_string(line);
   throw InvariantBroken(text);
 }
 

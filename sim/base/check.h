@@ -1,5 +1,4 @@
 #pragma once
-#include <source_location>
 #include <stdexcept>
 #include <string>
 
@@ -12,18 +11,20 @@ struct InvariantBroken : std::logic_error {
 };
 
 [[noreturn]] void invariant_broken(const char* expression, const std::string& detail,
-                                   std::source_location where = std::source_location::current());
+                                   const char* file = __builtin_FILE(), int line = __builtin_LINE());
 
 }  // namespace dcsim
 
 /// Asserts an invariant, in release builds too. Throws InvariantBroken.
-#define DCSIM_CHECK(expression)                                        \
-  do {                                                                 \
-    if (!(expression)) [[unlikely]] ::dcsim::invariant_broken(#expression, {}); \
+#define DCSIM_CHECK(expression)                   \
+  do {                                            \
+    if (!(expression)) [[unlikely]]               \
+      ::dcsim::invariant_broken(#expression, {}); \
   } while (false)
 
 /// The same with a detail text that is built only on failure.
-#define DCSIM_CHECK_MSG(expression, detail)                                   \
-  do {                                                                        \
-    if (!(expression)) [[unlikely]] ::dcsim::invariant_broken(#expression, detail); \
+#define DCSIM_CHECK_MSG(expression, detail)           \
+  do {                                                \
+    if (!(expression)) [[unlikely]]                   \
+      ::dcsim::invariant_broken(#expression, detail); \
   } while (false)

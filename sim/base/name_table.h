@@ -28,7 +28,9 @@ class NameTable {
     const auto it = ids_.find(text);
     return it == ids_.end() ? NameId::none() : it->second;
   }
-  std::string_view text(NameId id) const { return id.index() < texts_.size() ? std::string_view(texts_[id.index()]) : ""; }
+  std::string_view text(NameId id) const {
+    return id.index() < texts_.size() ? std::string_view(texts_[id.index()]) : "";
+  }
   std::size_t size() const { return texts_.size(); }
 
  private:

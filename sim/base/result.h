@@ -22,13 +22,22 @@ class [[nodiscard]] Result {
 
   bool ok() const { return state_.index() == 0; }
   explicit operator bool() const { return ok(); }
-  T& value() { DCSIM_CHECK(ok()); return std::get<0>(state_); }
-  const T& value() const { DCSIM_CHECK(ok()); return std::get<0>(state_); }
+  T& value() {
+    DCSIM_CHECK(ok());
+    return std::get<0>(state_);
+  }
+  const T& value() const {
+    DCSIM_CHECK(ok());
+    return std::get<0>(state_);
+  }
   T& operator*() { return value(); }
   const T& operator*() const { return value(); }
   T* operator->() { return &value(); }
   const T* operator->() const { return &value(); }
-  const Error& error() const { DCSIM_CHECK(!ok()); return std::get<1>(state_); }
+  const Error& error() const {
+    DCSIM_CHECK(!ok());
+    return std::get<1>(state_);
+  }
 
  private:
   std::variant<T, Error> state_;

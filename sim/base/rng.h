@@ -3,14 +3,13 @@
 #include <string_view>
 
 #include "base/time.h"
+#include "base/wide.h"
 
 namespace dcsim {
 
-__extension__ using Uint128 = unsigned __int128;  ///< for the high half of a product
-
-/// One named stream of random numbers: draw number c is a pure function of (seed, entity, purpose, c). Drawing here never
-/// moves another stream, and a draw can be skipped without being made. Plain value, 24 bytes.
-/// Every helper below consumes exactly one draw.
+/// One named stream of random numbers: draw number c is a pure function of (seed, entity, purpose, c). Drawing here
+/// never moves another stream, and a draw can be skipped without being made. Plain value, 24 bytes. Every helper below
+/// consumes exactly one draw.
 class Rng {
  public:
   Rng() = default;
@@ -29,11 +28,11 @@ class Rng {
   void seek(std::uint64_t position) { counter_ = position; }
 
   /// Uniform in [0, n); 0 if n is 0. Multiply-high: the bias is below n / 2^64.
-  std::uint64_t below(std::uint64_t n) {
-    return static_cast<std::uint64_t>((static_cast<Uint128>(next()) * n) >> 64);
-  }
+  std::uint64_t below(std::uint64_t n) { return static_cast<std::uint64_t>((static_cast<Uint128>(next()) * n) >> 64); }
   /// Uniform in [0, d); zero for d <= 0.
-  Duration below(Duration d) { return {d.ns <= 0 ? (skip(1), 0) : static_cast<std::int64_t>(below(static_cast<std::uint64_t>(d.ns)))}; }
+  Duration below(Duration d) {
+    return {d.ns <= 0 ? (skip(1), 0) : static_cast<std::int64_t>(below(static_cast<std::uint64_t>(d.ns)))};
+  }
   /// True with probability `billionths` / 10^9.
   bool chance(std::uint32_t billionths) { return below(1'000'000'000) < billionths; }
 

@@ -22,8 +22,14 @@ constexpr Duration operator*(std::int64_t k, Duration a) { return {a.ns * k}; }
 constexpr Duration operator/(Duration a, std::int64_t k) { return {a.ns / k}; }
 constexpr std::int64_t operator/(Duration a, Duration b) { return a.ns / b.ns; }
 constexpr Duration operator-(Duration a) { return {-a.ns}; }
-constexpr Duration& operator+=(Duration& a, Duration b) { a.ns += b.ns; return a; }
-constexpr Duration& operator-=(Duration& a, Duration b) { a.ns -= b.ns; return a; }
+constexpr Duration& operator+=(Duration& a, Duration b) {
+  a.ns += b.ns;
+  return a;
+}
+constexpr Duration& operator-=(Duration& a, Duration b) {
+  a.ns -= b.ns;
+  return a;
+}
 
 /// A point on a clock, in nanoseconds since the start of the run. `never()` sorts after every real instant.
 struct Instant {
@@ -36,7 +42,10 @@ struct Instant {
 constexpr Instant operator+(Instant t, Duration d) { return {t.ns + d.ns}; }
 constexpr Instant operator-(Instant t, Duration d) { return {t.ns - d.ns}; }
 constexpr Duration operator-(Instant a, Instant b) { return {a.ns - b.ns}; }
-constexpr Instant& operator+=(Instant& t, Duration d) { t.ns += d.ns; return t; }
+constexpr Instant& operator+=(Instant& t, Duration d) {
+  t.ns += d.ns;
+  return t;
+}
 
 inline namespace literals {
 constexpr Duration operator""_ns(unsigned long long v) { return {static_cast<std::int64_t>(v)}; }

@@ -51,6 +51,7 @@ void Agent::open_pools() {
 
 std::optional<Error> Agent::start(Instant now) {
   open_pools();
+  for (const std::string& warning : config_.warnings) around_.log(LogLevel::kWarn, "agent: " + warning);
   for (const auto& pool : pools_) {
     if (const auto problem = pool->serf().config().problem()) return problem;
   }

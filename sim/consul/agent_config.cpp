@@ -16,7 +16,6 @@ class Reader {
 
   const RawValue* find(std::string_view key) const { return keys_.find(key); }
   void fail(const RawValue* at, std::string text) { problems_.push_back({std::move(text), at ? at->place : keys_.place, false}); }
-  void warn(const RawValue* at, std::string text) { problems_.push_back({std::move(text), at ? at->place : keys_.place, true}); }
 
   bool boolean(std::string_view key, bool fallback) {
     const RawValue* v = find(key);
@@ -104,10 +103,10 @@ std::optional<Address> the_private_ipv4(Reader& in, const RawValue* at, const st
   return found.size() == 1 ? std::optional(found.front()) : std::nullopt;
 }
 
-std::uint16_t port_value(Reader& in, Reader& ports, std::string_view key, std::uint16_t fallback, std::string_view must_be_positive) {
+std::uint16_t port_value(Reader& ports, std::string_view key, std::uint16_t fallback, std::string_view must_be_positive) {
   const std::int64_t port = ports.integer(key, fallback);
-  if (port > 65535) in.fail(ports.find(key), fmt::format("{}: invalid port: {}", key, port));
-  if (port <= 0) in.fail(ports.find(key), std::string(must_be_positive));
+  if (port > 65535) ports.fail(ports.find(key), fmt::format("{}: invalid port: {}", key, port));
+  if (port <= 0) ports.fail(ports.find(key), std::string(must_be_positive));
   return port > 0 && port <= 65535 ? static_cast<std::uint16_t>(port) : fallback;
 }
 
@@ -116,8 +115,8 @@ void read_ports(Reader& in, AgentConfig& config, std::vector<ConfigProblem>& pro
   if (!block) return;
   if (!block->map()) return in.fail(block, "`ports` takes a map");
   Reader ports(*block, problems);
-  config.rpc_port = port_value(in, ports, "server", config.rpc_port, "server-port must be greater than zero");
-  config.serf_lan_port = port_value(in, ports, "serf_lan", config.serf_lan_port, "serf-lan-port must be greater than zero");
+  config.rpc_port = port_value(ports, "server", config.rpc_port, "server-port must be greater than zero");
+  config.serf_lan_port = port_value(ports, "serf_lan", config.serf_lan_port, "serf-lan-port must be greater than zero");
   const std::int64_t wan = ports.integer("serf_wan", config.serf_wan_port);
   if (wan > 65535) in.fail(ports.find("serf_wan"), fmt::format("serf_wan: invalid port: {}", wan));
   config.serf_wan_port = wan <= 0 ? -1 : static_cast<int>(wan);
@@ -212,13 +211,13 @@ void read_bootstrap(Reader& in, AgentConfig& config) {
   if (config.bootstrap_expect > 0 && !config.server) in.fail(at, "'bootstrap_expect > 0' requires 'server = true'");
   if (config.bootstrap_expect > 0 && config.bootstrap) in.fail(at, "'bootstrap_expect > 0' and 'bootstrap = true' are mutually exclusive");
   if (config.bootstrap_expect == 1) {
-    in.warn(at, "BootstrapExpect is set to 1; this is the same as Bootstrap mode.");
+    config.warnings.push_back("BootstrapExpect is set to 1; this is the same as Bootstrap mode.");
     config.bootstrap_expect = 0;
     config.bootstrap = true;
   } else if (config.bootstrap_expect == 2) {
-    in.warn(at, "bootstrap_expect = 2: A cluster with 2 servers will provide no failure tolerance. See https://www.consul.io/docs/internals/consensus.html#deployment-table");
+    config.warnings.push_back("bootstrap_expect = 2: A cluster with 2 servers will provide no failure tolerance. See https://www.consul.io/docs/internals/consensus.html#deployment-table");
   } else if (config.bootstrap_expect > 2 && config.bootstrap_expect % 2 == 0) {
-    in.warn(at, "bootstrap_expect is even number: A cluster with an even number of servers does not achieve optimum fault tolerance.");
+    config.warnings.push_back("bootstrap_expect is even number: A cluster with an even number of servers does not achieve optimum fault tolerance.");
   }
 }
 

@@ -62,6 +62,7 @@ struct AgentConfig {
   std::vector<Cidr> serf_lan_allowed_cidrs;
 
   std::vector<GossipTunable> gossip_lan;
+  std::vector<std::string> warnings;  ///< what Consul's builder warns of; logged at the start
 
   // kind: serf
   std::string profile = "lan";

@@ -1,5 +1,6 @@
 #include <charconv>
 
+#include "base/wide.h"
 #include "consul/agent_config.h"
 
 namespace dcsim::consul {
@@ -34,7 +35,7 @@ std::optional<Duration> parse_go_duration(std::string_view text) {
   }
   if (text == "0") return Duration{0};
   if (text.empty()) return std::nullopt;
-  __int128 total = 0;
+  Int128 total = 0;
   while (!text.empty()) {
     std::uint64_t whole = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), whole);
@@ -57,7 +58,7 @@ std::optional<Duration> parse_go_duration(std::string_view text) {
     }
     if (!unit) return std::nullopt;
     text.remove_prefix(unit->name.size());
-    total += static_cast<__int128>(whole) * unit->ns + static_cast<__int128>(fraction) * unit->ns / scale;
+    total += static_cast<Int128>(whole) * unit->ns + static_cast<Int128>(fraction) * unit->ns / scale;
     if (total > kLimit) return std::nullopt;
   }
   return Duration{negative ? -static_cast<std::int64_t>(total) : static_cast<std::int64_t>(total)};

@@ -145,7 +145,8 @@ bool EventQueue::at_most(const Chunk* chunk, std::size_t most) {
   return count <= most;
 }
 
-/// Makes the next run out of the earliest bucket, unless its entries are after `limit`: the base must never pass the clock.
+/// Makes the next run out of the earliest bucket, unless its entries are after `limit`: the base must never pass the
+/// clock.
 bool EventQueue::refill(std::int64_t limit) {
   while (occupied_levels_ != 0) {
     const auto level = static_cast<std::size_t>(std::countr_zero(occupied_levels_));
@@ -178,7 +179,8 @@ void EventQueue::deal_out(Chunk* chunk) {
   }
 }
 
-/// Moves the bucket at `digit` into the run, and those that follow it while the run stays short. Starts to load the events.
+/// Moves the bucket at `digit` into the run, and those that follow it while the run stays short. Starts to load the
+/// events.
 void EventQueue::gather(std::size_t level, std::size_t digit) {
   for (;;) {
     run_limit_ = end_of(level, start_of(level, digit));
@@ -197,8 +199,8 @@ void EventQueue::gather(std::size_t level, std::size_t digit) {
   }
 }
 
-/// Sorts the run, which was gathered in the order of time and pushes, as good as it was. A bucket's worth is first dealt by
-/// time over about as many cells, which leaves an insertion sort little to do.
+/// Sorts the run, which was gathered in the order of time and pushes, as good as it was. A bucket's worth is first
+/// dealt by time over about as many cells, which leaves an insertion sort little to do.
 void EventQueue::sort_run() {
   const std::size_t n = run_.size();
   std::reverse(run_.begin(), run_.end());

@@ -19,8 +19,8 @@ namespace dcsim::core {
 /// events of the next pops are known, and prefetched, in time.
 ///
 /// Chosen by measurement against a binary heap, a 4-ary heap of handles, a ladder queue, a timing wheel and a balanced
-/// tree (tests/bench/queue_bench.cpp). After Ahuja, Mehlhorn, Orlin and Tarjan, "Faster algorithms for the shortest path
-/// problem" (radix heap) and Tang, Goh and Thng, "Ladder queue".
+/// tree (tests/bench/queue_bench.cpp). After Ahuja, Mehlhorn, Orlin and Tarjan, "Faster algorithms for the shortest
+/// path problem" (radix heap) and Tang, Goh and Thng, "Ladder queue".
 ///
 /// Requires 0 <= at, and that no push lies before the last pop. Worst case O(log n) per operation, whatever the times.
 /// Cancelled entries are dropped when met, and swept out when they outnumber the pending ones, so memory follows the
@@ -65,7 +65,7 @@ class EventQueue {
   static constexpr int kLevels = 8;
   static constexpr std::size_t kWords = kDigits / 64;
   static constexpr std::size_t kSortAtOnce = 256;   // a bucket this small becomes the run as it is
-  static constexpr std::size_t kShortRun = 32;     // a run takes in following buckets up to this
+  static constexpr std::size_t kShortRun = 32;      // a run takes in following buckets up to this
   static constexpr std::size_t kLongestRun = 320;   // a run that late pushes make longer is cut
   static constexpr std::size_t kChunkEntries = 21;  // 256 bytes
   static constexpr std::size_t kChunksPerBlock = 64;
@@ -89,12 +89,11 @@ class EventQueue {
     std::array<Bucket, kDigits> buckets{};
     std::array<std::uint64_t, kWords> occupied{};
   };
-  static bool before(const Entry& a, const Entry& b) {
-    return a.at < b.at || (a.at == b.at && a.tie < b.tie);
-  }
+  static bool before(const Entry& a, const Entry& b) { return a.at < b.at || (a.at == b.at && a.tie < b.tie); }
 
   std::uint32_t take_slot() {
-    if (free_slot_ == kNoSlot) [[unlikely]] return grow();
+    if (free_slot_ == kNoSlot) [[unlikely]]
+      return grow();
     const std::uint32_t slot = free_slot_;
     free_slot_ = nodes_[slot].next_free;
     ++nodes_[slot].generation;
@@ -131,7 +130,8 @@ class EventQueue {
     chunk->entries[chunk->count++] = entry;
   }
   Chunk* take_chunk() {
-    if (!free_chunks_) [[unlikely]] grow_chunks();
+    if (!free_chunks_) [[unlikely]]
+      grow_chunks();
     Chunk* const chunk = free_chunks_;
     free_chunks_ = chunk->next;
     return chunk;
@@ -169,8 +169,8 @@ class EventQueue {
 
   static constexpr std::uint32_t kNoSlot = 0xffffffffu;
 
-  std::vector<Entry> run_;       // sorted, the least at the back; every entry with at <= run_limit_ is here or in late_
-  std::vector<Entry> late_;      // a binary heap, the least in front: late pushes into a run that cannot be cut
+  std::vector<Entry> run_;   // sorted, the least at the back; every entry with at <= run_limit_ is here or in late_
+  std::vector<Entry> late_;  // a binary heap, the least in front: late pushes into a run that cannot be cut
   std::int64_t run_limit_ = -1;
   std::int64_t base_ = 0;
   std::uint32_t occupied_levels_ = 0;

@@ -87,7 +87,8 @@ std::size_t BroadcastQueue::get(std::uint32_t n, std::size_t overhead, std::size
     const std::size_t free = limit - used - overhead;
     const std::uint32_t tier = transmits_of(order_[at].rank);
     const std::uint64_t floor =
-        std::max(order_[at].rank, std::uint64_t{tier} << kTierShift | (kLengthMask - std::min<std::uint64_t>(free, kLengthMask)) << 32);
+        std::max(order_[at].rank,
+                 std::uint64_t{tier} << kTierShift | (kLengthMask - std::min<std::uint64_t>(free, kLengthMask)) << 32);
     std::size_t next = at;
     if (order_[at].rank < floor) {
       next = static_cast<std::size_t>(

@@ -80,12 +80,12 @@ class BroadcastQueue {
 
   std::uint32_t mult_;
   std::uint32_t next_id_ = 0;
-  std::vector<Entry> order_;           // sorted by rank
-  std::vector<Item> items_;            // by slot
-  std::vector<BroadcastKey> keys_;     // by slot; contiguous, because displacement scans it
-  std::vector<std::uint64_t> ranks_;   // by slot
+  std::vector<Entry> order_;          // sorted by rank
+  std::vector<Item> items_;           // by slot
+  std::vector<BroadcastKey> keys_;    // by slot; contiguous, because displacement scans it
+  std::vector<std::uint64_t> ranks_;  // by slot
   std::vector<std::uint32_t> free_;
-  std::vector<Entry> resent_;          // scratch of get
+  std::vector<Entry> resent_;  // scratch of get
   std::vector<BroadcastTag> finished_;
 };
 

@@ -41,8 +41,10 @@ std::optional<Error> MemberlistConfig::problem() const {
   const auto bad_time = [&](Duration d) { return d < Duration{0} || d > kLongest; };
   if (name.empty()) return Error{"Node name must be provided"};
   if (advertise.address.empty()) return Error{"advertise address is missing"};
-  if (protocol_version < 1) return Error{"Protocol version '" + std::to_string(protocol_version) + "' too low. Must be in range: [1, 5]"};
-  if (protocol_version > 5) return Error{"Protocol version '" + std::to_string(protocol_version) + "' too high. Must be in range: [1, 5]"};
+  if (protocol_version < 1)
+    return Error{"Protocol version '" + std::to_string(protocol_version) + "' too low. Must be in range: [1, 5]"};
+  if (protocol_version > 5)
+    return Error{"Protocol version '" + std::to_string(protocol_version) + "' too high. Must be in range: [1, 5]"};
   if (label.size() > kLabelMaxSize) return Error{"could not use \"" + label + "\" as a label: label is too long"};
   if (bad_time(tcp_timeout) || bad_time(push_pull_interval) || bad_time(probe_interval) || bad_time(probe_timeout) ||
       bad_time(gossip_interval) || bad_time(gossip_to_the_dead_time) || bad_time(dead_node_reclaim_time)) {
@@ -59,7 +61,8 @@ std::optional<Error> MemberlistConfig::problem() const {
   if (awareness_max_multiplier < 1 || awareness_max_multiplier > 1000) {
     return Error{"awareness_max_multiplier must be in range: [1, 1000]"};
   }
-  if (handoff_queue_depth < 0 || handoff_queue_depth > 1 << 20) return Error{"handoff_queue_depth must be in range: [0, 1048576]"};
+  if (handoff_queue_depth < 0 || handoff_queue_depth > 1 << 20)
+    return Error{"handoff_queue_depth must be in range: [0, 1048576]"};
   if (udp_buffer_size < 64 || udp_buffer_size > 65'507) return Error{"udp_buffer_size must be in range: [64, 65507]"};
   return std::nullopt;
 }

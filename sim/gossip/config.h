@@ -11,6 +11,13 @@
 
 namespace dcsim::gossip {
 
+/// How Join words the failure of one address; it changed between releases.
+enum class JoinErrorStyle : std::uint8_t {
+  kAddressOnly,      ///< 0.2.2: "Failed to join 10.0.0.1: ...", "Failed to resolve ..."
+  kCapitalWithPort,  ///< 0.3 to 0.5 (what Consul 1.21 embeds): "Failed to join 10.0.0.1:8301: ..."
+  kWithPort,         ///< 0.6: "failed to join 10.0.0.1:8301: ..."
+};
+
 /// memberlist config.go: Config. Names and defaults are memberlist's; a row that is not here is a matter of the
 /// surroundings (bind address, transport). Plain value.
 struct MemberlistConfig {
@@ -32,29 +39,29 @@ struct MemberlistConfig {
   Duration probe_interval{1'000'000'000};       ///< 0 = never
   Duration probe_timeout{500'000'000};
   bool disable_tcp_pings = false;
-  int awareness_max_multiplier = 8;            ///< health score is 0 .. this - 1
+  int awareness_max_multiplier = 8;  ///< health score is 0 .. this - 1
   int gossip_nodes = 3;
-  Duration gossip_interval{200'000'000};       ///< 0 = never
+  Duration gossip_interval{200'000'000};  ///< 0 = never
   Duration gossip_to_the_dead_time{30'000'000'000};
   bool enable_compression = true;
   int handoff_queue_depth = 1024;
   int udp_buffer_size = 1400;
   Duration dead_node_reclaim_time{0};
   bool require_node_names = false;
-  std::vector<Cidr> cidrs_allowed;             ///< empty = all
-  std::string label;                           ///< at most 255 bytes
+  std::vector<Cidr> cidrs_allowed;  ///< empty = all
+  std::string label;                ///< at most 255 bytes
   bool skip_inbound_label_check = false;
 
   // Switches of the experiments in the Lifeguard paper; memberlist itself has none of them.
-  bool lifeguard_probe = true;       ///< LHA-Probe: the health score scales the probe interval
-  bool lifeguard_suspicion = true;   ///< LHA-Suspicion: start at max, confirmations shorten; off = min at once
-  bool lifeguard_buddy = true;       ///< Buddy System: a ping to a suspect carries the suspicion
+  bool lifeguard_probe = true;      ///< LHA-Probe: the health score scales the probe interval
+  bool lifeguard_suspicion = true;  ///< LHA-Suspicion: start at max, confirmations shorten; off = min at once
+  bool lifeguard_buddy = true;      ///< Buddy System: a ping to a suspect carries the suspicion
 
   /// Of push/pull headers: kNew is memberlist >= 0.5.1, kOld Debian 12's 0.2.2.
   wire::IntStyle int_style = wire::IntStyle::kNew;
   /// memberlist 0.6.0 scans small tables (n < 3k) exhaustively when it chooses targets; older ones draw 3n times.
   bool exhaustive_small_targets = true;
-  bool join_errors_with_port = true;  ///< "failed to join ip:port"; false: 0.2.2's "Failed to join ip"
+  JoinErrorStyle join_error_style = JoinErrorStyle::kWithPort;
 
   static MemberlistConfig lan();    ///< DefaultLANConfig
   static MemberlistConfig wan();    ///< DefaultWANConfig
@@ -64,8 +71,8 @@ struct MemberlistConfig {
   std::optional<Error> problem() const;
 };
 
-constexpr std::size_t kMetaMaxSize = 512;                ///< memberlist net.go: MetaMaxSize
-constexpr std::size_t kLabelMaxSize = 255;               ///< memberlist label.go: LabelMaxSize
-constexpr std::size_t kMaxConcurrentPushPulls = 127;     ///< memberlist net.go: maxPushPullRequests - 1
+constexpr std::size_t kMetaMaxSize = 512;             ///< memberlist net.go: MetaMaxSize
+constexpr std::size_t kLabelMaxSize = 255;            ///< memberlist label.go: LabelMaxSize
+constexpr std::size_t kMaxConcurrentPushPulls = 127;  ///< memberlist net.go: maxPushPullRequests - 1
 
 }  // namespace dcsim::gossip

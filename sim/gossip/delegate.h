@@ -102,7 +102,9 @@ class Delegate {
   }
 
   // Completions of the commands. A command started here is allowed in these three.
-  virtual void join_done(Instant now, JoinToken token, const JoinResult& result) { (void)now, (void)token, (void)result; }
+  virtual void join_done(Instant now, JoinToken token, const JoinResult& result) {
+    (void)now, (void)token, (void)result;
+  }
   /// "timeout waiting for leave broadcast" or nothing.
   virtual void leave_done(Instant now, const std::optional<Error>& error) { (void)now, (void)error; }
   /// "timeout waiting for update broadcast" or nothing.

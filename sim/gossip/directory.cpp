@@ -70,8 +70,8 @@ MemberId Directory::intern(std::string_view name) {
   names_.push_back({std::string(name), hash, {}});
   table_[at] = id.value + 1;
   if (names_.size() * 2 > table_.size()) grow();
-  order_.insert(std::lower_bound(order_.begin(), order_.end(), id, [this](MemberId a, MemberId b) { return before(a, b); }),
-                id);
+  order_.insert(
+      std::lower_bound(order_.begin(), order_.end(), id, [this](MemberId a, MemberId b) { return before(a, b); }), id);
   return id;
 }
 

@@ -46,7 +46,7 @@ class Directory {
  public:
   struct Limits {
     std::uint32_t names = 1u << 20;
-    std::uint32_t name_bytes = 1u << 26;     ///< all names together
+    std::uint32_t name_bytes = 1u << 26;      ///< all names together
     std::uint32_t records_per_member = 4096;  ///< distinct descriptions of one member held at one time
   };
   Directory();

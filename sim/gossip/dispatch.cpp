@@ -49,8 +49,10 @@ void Memberlist::dispatch(Instant now, const Endpoint& from, const wire::PacketI
     case wire::MessageType::kAlive:
     case wire::MessageType::kSuspect:
     case wire::MessageType::kDead:
-    case wire::MessageType::kUser: return hand_off(from, item);
-    default: return drop(from, wire::PacketDrop::kUnknownType);
+    case wire::MessageType::kUser:
+      return hand_off(from, item);
+    default:
+      return drop(from, wire::PacketDrop::kUnknownType);
   }
 }
 

@@ -34,7 +34,9 @@ void Memberlist::advance_join(Instant now, JoinRun& run) {
   while (run.next < run.targets.size()) {
     const JoinTarget& target = run.targets[run.next++];
     if (!target.resolve_error.empty()) {
-      run.failures.push_back("failed to resolve " + target.display + ": " + target.resolve_error);
+      const bool lower = config_.join_error_style == JoinErrorStyle::kWithPort;
+      run.failures.push_back((lower ? "failed to resolve " : "Failed to resolve ") + target.display + ": " +
+                             target.resolve_error);
       note_peer(NoticeKind::kJoinResolveFailed, {}, {}, 0, 0, run.failures.back());
       continue;
     }
@@ -62,8 +64,9 @@ void Memberlist::join_address_done(Instant now, JoinToken token, const Endpoint&
     ++run->contacted;
     note_peer(NoticeKind::kJoinAddress, {}, peer, 0, 1);
   } else {
-    const std::string where = config_.join_errors_with_port ? "failed to join " + peer.text()
-                                                            : "Failed to join " + peer.address.text();
+    const JoinErrorStyle style = config_.join_error_style;
+    const std::string where = (style == JoinErrorStyle::kWithPort ? "failed to join " : "Failed to join ") +
+                              (style == JoinErrorStyle::kAddressOnly ? peer.address.text() : peer.text());
     run->failures.push_back(where + ": " + std::string(error));
     note_peer(NoticeKind::kJoinAddress, {}, peer, 0, 0, run->failures.back());
   }

@@ -30,9 +30,7 @@ class MemberTable {
   /// The member at a position of the probe order. Requires position < size().
   MemberId at(std::size_t position) const { return order_[position]; }
   // These require contains(id).
-  MemberState state(MemberId id) const {
-    return static_cast<MemberState>(rows_[id.index()].position_state & 3u);
-  }
+  MemberState state(MemberId id) const { return static_cast<MemberState>(rows_[id.index()].position_state & 3u); }
   std::uint32_t incarnation(MemberId id) const { return rows_[id.index()].incarnation; }
   AliveId alive_id(MemberId id) const { return rows_[id.index()].alive; }
   const AliveRecord& record(MemberId id) const { return directory_.record(rows_[id.index()].alive); }

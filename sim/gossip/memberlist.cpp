@@ -58,8 +58,8 @@ void Memberlist::settle(Instant now, bool outer) {
   Instant next = std::min(gossip_next_, probe_ticker_.next);
   if (probe_.stage == Probe::Stage::kDirect) next = std::min({next, probe_.direct_until, probe_.expires});
   if (probe_.stage == Probe::Stage::kIndirect) next = std::min(next, probe_.expires);
-  next = std::min({next, relays_deadline(), suspicions_.next_deadline(), push_pull_next_, streams_deadline_,
-                   waits_deadline()});
+  next = std::min(
+      {next, relays_deadline(), suspicions_.next_deadline(), push_pull_next_, streams_deadline_, waits_deadline()});
   next_deadline_ = next;
 }
 
@@ -84,18 +84,33 @@ void Memberlist::run_due(Instant now) {
     if (due == Due::kNone) return;
     actions_.because({});
     switch (due) {
-      case Due::kGossip: gossip_tick(now); break;
+      case Due::kGossip:
+        gossip_tick(now);
+        break;
       case Due::kProbeTick:
         probe_ticker_.advance(now);
         probe_tick(now);
         break;
-      case Due::kRelay: relays_due(now); break;
-      case Due::kProbe: probe_stage_due(now); break;
-      case Due::kSuspicion: suspicion_due(now); break;
-      case Due::kPushPull: push_pull_due(now); break;
-      case Due::kStreams: streams_due(now); break;
-      case Due::kWaits: fire_waits(now); break;
-      case Due::kNone: break;
+      case Due::kRelay:
+        relays_due(now);
+        break;
+      case Due::kProbe:
+        probe_stage_due(now);
+        break;
+      case Due::kSuspicion:
+        suspicion_due(now);
+        break;
+      case Due::kPushPull:
+        push_pull_due(now);
+        break;
+      case Due::kStreams:
+        streams_due(now);
+        break;
+      case Due::kWaits:
+        fire_waits(now);
+        break;
+      case Due::kNone:
+        break;
     }
   }
 }
@@ -126,7 +141,8 @@ void Memberlist::start(Instant now) {
 }
 
 Versions Memberlist::own_versions() const {
-  constexpr std::uint8_t kProtocolMin = 1, kProtocolMax = 5;  // memberlist config.go: ProtocolVersionMin, ProtocolVersionMax
+  constexpr std::uint8_t kProtocolMin = 1,
+                         kProtocolMax = 5;  // memberlist config.go: ProtocolVersionMin, ProtocolVersionMax
   return {kProtocolMin,
           kProtocolMax,
           config_.protocol_version,

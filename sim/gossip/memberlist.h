@@ -25,8 +25,8 @@ namespace dcsim::gossip {
 
 /// One address to contact in a join, resolved by the caller (memberlist memberlist.go: resolveAddr).
 struct JoinTarget {
-  std::string display;        ///< as the user gave it, for "failed to resolve <display>: ..."
-  std::string name;           ///< from a "name/" prefix, may be empty
+  std::string display;  ///< as the user gave it, for "failed to resolve <display>: ..."
+  std::string name;     ///< from a "name/" prefix, may be empty
   Endpoint endpoint;
   std::string resolve_error;  ///< not empty: resolution failed with this cause, nothing is contacted
 };
@@ -99,7 +99,7 @@ class Memberlist {
   const BroadcastQueue& broadcasts() const { return queue_; }
   const Suspicions& suspicions() const { return suspicions_; }
   std::size_t open_streams() const { return streams_.size(); }
-  /// Heap bytes of the view of the pool (table, suspicions), for the budget per pair.
+  /// Heap bytes of the view of the pool (the table), for the budget per pair.
   std::size_t view_bytes() const;
 
  private:
@@ -120,7 +120,7 @@ class Memberlist {
   struct Probe {
     enum class Stage : std::uint8_t { kIdle, kDirect, kIndirect };
     Stage stage = Stage::kIdle;
-    bool sent = false;      ///< step 2 succeeded: a success improves the score
+    bool sent = false;  ///< step 2 succeeded: a success improves the score
     bool fallback_ok = false;
     MemberId target;
     std::uint32_t incarnation = 0;
@@ -137,7 +137,7 @@ class Memberlist {
 
   /// An indirect ping served for another node.
   struct Relay {
-    std::uint32_t seq_no = 0;       ///< ours; 0 = answered
+    std::uint32_t seq_no = 0;  ///< ours; 0 = answered
     std::uint32_t their_seq_no = 0;
     Endpoint requester;
     bool requester_named = false;
@@ -155,8 +155,8 @@ class Memberlist {
     bool counted = false;  ///< among the concurrent inbound push/pulls
     bool connected = false;
     Endpoint peer;
-    MemberId member;            ///< push/pull partner or probed node
-    std::uint32_t seq_no = 0;   ///< of a fallback ping
+    MemberId member;           ///< push/pull partner or probed node
+    std::uint32_t seq_no = 0;  ///< of a fallback ping
     JoinToken join;
     Instant deadline;
     std::uint32_t received = 0;
@@ -208,7 +208,9 @@ class Memberlist {
   void on_ping(Instant now, const Endpoint& from, const wire::Ping& ping);
   void on_indirect_ping(Instant now, const Endpoint& from, const wire::IndirectPing& request);
   void relays_due(Instant now);
-  Instant relays_deadline() const { return relay_head_ < relays_.size() ? relays_[relay_head_].expires : Instant::never(); }
+  Instant relays_deadline() const {
+    return relay_head_ < relays_.size() ? relays_[relay_head_].expires : Instant::never();
+  }
 
   // dispatch.cpp
   void dispatch(Instant now, const Endpoint& from, const wire::PacketItem& item);

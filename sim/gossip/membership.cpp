@@ -110,9 +110,9 @@ bool Memberlist::admit_claim(Instant now, Claim& claim, bool& replaces) {
     const MemberId id = directory_.intern(claim.name);
     Versions vsn{};
     if (claim.vsn.size() >= vsn.size()) std::copy_n(claim.vsn.begin(), vsn.size(), vsn.begin());
-    const AliveId alive = id.valid() ? directory_.acquire(id, claim.address, claim.port, claim.meta.data,
-                                                          claim.meta.nil, vsn)
-                                     : AliveId::none();
+    const AliveId alive = id.valid()
+                              ? directory_.acquire(id, claim.address, claim.port, claim.meta.data, claim.meta.nil, vsn)
+                              : AliveId::none();
     if (!alive.valid()) {
       note_peer(NoticeKind::kMemberRefused, {}, theirs, 0, 0, claim.name);
       return false;
@@ -156,8 +156,7 @@ bool Memberlist::admit_claim(Instant now, Claim& claim, bool& replaces) {
 AliveId Memberlist::take_claim(const Claim& claim) {
   Versions vsn = table_.record(claim.member).vsn;
   if (claim.vsn.size() >= vsn.size()) std::copy_n(claim.vsn.begin(), vsn.size(), vsn.begin());
-  const AliveId id =
-      directory_.acquire(claim.member, claim.address, claim.port, claim.meta.data, claim.meta.nil, vsn);
+  const AliveId id = directory_.acquire(claim.member, claim.address, claim.port, claim.meta.data, claim.meta.nil, vsn);
   if (!id.valid()) note_peer(NoticeKind::kMemberRefused, claim.member, {claim.address, claim.port}, 0, 0, claim.name);
   return id;
 }
@@ -178,8 +177,8 @@ void Memberlist::refute(NoticeKind kind, MemberId from, std::string_view from_na
   std::string detail;
   if (claim) {
     notice.peer = {claim->address, claim->port};
-    detail = "meta:(" + numbers(claim->meta.data) + " VS " + numbers(record.meta()) + "), vsn:(" +
-             numbers(claim->vsn) + " VS " + numbers(record.vsn) + ")";
+    detail = "meta:(" + numbers(claim->meta.data) + " VS " + numbers(record.meta()) + "), vsn:(" + numbers(claim->vsn) +
+             " VS " + numbers(record.vsn) + ")";
     notice.text = detail;
   }
   const Cause refuted = actions_.note(notice);
@@ -203,7 +202,8 @@ void Memberlist::suspect_node(Instant now, std::string_view node, std::uint32_t 
   if (!id.valid() || !table_.contains(id) || incarnation < table_.incarnation(id)) return;
   Suspicion* running = suspicions_.find(id);
   if (!running && table_.state(id) != MemberState::kAlive) return;
-  if (!running && id == self_) return refute(NoticeKind::kRefutedSuspect, directory_.find(from), from, incarnation, nullptr);
+  if (!running && id == self_)
+    return refute(NoticeKind::kRefutedSuspect, directory_.find(from), from, incarnation, nullptr);
   const MemberId accuser = directory_.intern(from);
   if (!accuser.valid()) {
     note_peer(NoticeKind::kMemberRefused, {}, {}, 0, 0, from);

@@ -19,7 +19,8 @@ struct Window {
   }
 
   std::optional<Error> reject(std::string_view name, std::uint8_t protocol, std::uint8_t delegate) const {
-    if (protocol < protocol_low || protocol > protocol_high) return text(name, "", protocol, protocol_low, protocol_high);
+    if (protocol < protocol_low || protocol > protocol_high)
+      return text(name, "", protocol, protocol_low, protocol_high);
     if (delegate < delegate_low || delegate > delegate_high) {
       return text(name, "delegate ", delegate, delegate_low, delegate_high);
     }
@@ -131,9 +132,12 @@ void Memberlist::merge_entry(Instant now, const wire::PushNodeState& entry) {
       return alive_node(now, claim, false, 0);
     }
     case 1:
-    case 2: return suspect_node(now, entry.name, entry.incarnation, config_.name);  // dead is only a suspicion here
-    case 3: return dead_node(now, entry.name, entry.incarnation, entry.name);
-    default: return;
+    case 2:
+      return suspect_node(now, entry.name, entry.incarnation, config_.name);  // dead is only a suspicion here
+    case 3:
+      return dead_node(now, entry.name, entry.incarnation, entry.name);
+    default:
+      return;
   }
 }
 

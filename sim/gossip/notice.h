@@ -16,60 +16,61 @@ using MemberId = Id<struct MemberTag>;
 /// memberlist's own log line or metric, then the fields used. `member` is the subject, `other` the second party.
 enum class NoticeKind : std::uint8_t {
   // Probe (memberlist state.go: probeNode)
-  kProbeSent,            ///< value = SeqNo, aux = 1 if the buddy system added a suspect message
-  kProbeSendFailed,      ///< [ERR] memberlist: Failed to send UDP ping: %s
-  kProbeDegraded,        ///< metric memberlist.degraded.probe; value = scaled interval in ns
-  kProbeAcked,           ///< direct ack within ProbeTimeout; value = round trip in ns
-  kProbeAckedLate,       ///< any ack after ProbeTimeout (late, relayed); value = ns since the ping
-  kProbeTimeout,         ///< [DEBUG] memberlist: Failed UDP ping: %s (timeout reached)
-  kIndirectSent,         ///< member = target, other = relay, aux = 1 if a nack is expected
-  kIndirectSendFailed,   ///< [ERR] memberlist: Failed to send indirect UDP ping: %s
-  kFallbackDialled,      ///< stream ping started; peer = address
-  kFallbackFailed,       ///< [ERR] memberlist: Failed fallback TCP ping: %s; text
-  kFallbackAcked,        ///< [WARN] memberlist: Was able to connect to %s over TCP but UDP probes failed, ...
-  kProbeFailed,          ///< [INFO] memberlist: Suspect %s has failed, no acks received; value = nacks expected, aux = received
-  kNackReceived,         ///< counted nack; member = probed node
-  kNackSent,             ///< value = requester's SeqNo; peer = requester
-  kRelayPinged,          ///< indirect ping served; member = target if known, peer = requester
-  kRelayAcked,           ///< ack forwarded; peer = requester
-  kPingRefused,          ///< [WARN] memberlist: Got ping for unexpected node '%s' from=%s; text = wanted name
+  kProbeSent,           ///< value = SeqNo, aux = 1 if the buddy system added a suspect message
+  kProbeSendFailed,     ///< [ERR] memberlist: Failed to send UDP ping: %s
+  kProbeDegraded,       ///< metric memberlist.degraded.probe; value = scaled interval in ns
+  kProbeAcked,          ///< direct ack within ProbeTimeout; value = round trip in ns
+  kProbeAckedLate,      ///< any ack after ProbeTimeout (late, relayed); value = ns since the ping
+  kProbeTimeout,        ///< [DEBUG] memberlist: Failed UDP ping: %s (timeout reached)
+  kIndirectSent,        ///< member = target, other = relay, aux = 1 if a nack is expected
+  kIndirectSendFailed,  ///< [ERR] memberlist: Failed to send indirect UDP ping: %s
+  kFallbackDialled,     ///< stream ping started; peer = address
+  kFallbackFailed,      ///< [ERR] memberlist: Failed fallback TCP ping: %s; text
+  kFallbackAcked,       ///< [WARN] memberlist: Was able to connect to %s over TCP but UDP probes failed, ...
+  kProbeFailed,  ///< [INFO] memberlist: Suspect %s has failed, no acks received; value = nacks expected, aux = received
+  kNackReceived,  ///< counted nack; member = probed node
+  kNackSent,      ///< value = requester's SeqNo; peer = requester
+  kRelayPinged,   ///< indirect ping served; member = target if known, peer = requester
+  kRelayAcked,    ///< ack forwarded; peer = requester
+  kPingRefused,   ///< [WARN] memberlist: Got ping for unexpected node '%s' from=%s; text = wanted name
   // Membership (aliveNode, suspectNode, deadNode, refute)
-  kAliveAccepted,        ///< metric memberlist.msg.alive; value = incarnation, aux = state before
-  kSuspectAccepted,      ///< metric memberlist.msg.suspect; other = From, value = timer in ns, aux = confirmations wanted
-  kSuspectConfirmed,     ///< other = From, value = new remaining time in ns, aux = confirmations so far
-  kSuspicionExpired,     ///< [INFO] memberlist: Marking %s as failed, suspect timeout reached (%d peer confirmations)
-  kSuspicionDegraded,    ///< metric memberlist.degraded.timeout; aux = confirmations
-  kDeadAccepted,         ///< metric memberlist.msg.dead, now dead; other = From, value = incarnation
-  kLeftAccepted,         ///< metric memberlist.msg.dead, now left; other = From, value = incarnation
-  kRefutedSuspect,       ///< [WARN] memberlist: Refuting a suspect message (from: %s); value = new incarnation
-  kRefutedDead,          ///< [WARN] memberlist: Refuting a dead message (from: %s); value = new incarnation
-  kRefutedAlive,         ///< [WARN] memberlist: Refuting an alive message for '%s' (%v:%d) ...; value = new incarnation
-  kHealthScore,          ///< metric memberlist.health.score; value = new, aux = old
-  kConflict,             ///< [ERR] memberlist: Conflicting address for %s. Mine: %v:%d Theirs: %v:%d Old state: %v
-  kReplaced,             ///< [INFO] memberlist: Updating address for left or failed node %s from %v:%d to %v:%d
-  kAliveIgnored,         ///< [WARN] memberlist: ignoring alive message for '%s': %s; text
-  kVersionsBad,          ///< [WARN] memberlist: Ignoring an alive message for '%s' (%v:%d) because protocol version(s) are wrong: ...
-  kAddressRefused,       ///< [WARN] memberlist: Rejected node %s (%v): %s  (CIDRsAllowed)
-  kMemberReaped,         ///< forgotten at the wrap of the probe list
-  kMemberRefused,        ///< not memberlist's: the Directory is full; text = name
+  kAliveAccepted,      ///< metric memberlist.msg.alive; value = incarnation, aux = state before
+  kSuspectAccepted,    ///< metric memberlist.msg.suspect; other = From, value = timer in ns, aux = confirmations wanted
+  kSuspectConfirmed,   ///< other = From, value = new remaining time in ns, aux = confirmations so far
+  kSuspicionExpired,   ///< [INFO] memberlist: Marking %s as failed, suspect timeout reached (%d peer confirmations)
+  kSuspicionDegraded,  ///< metric memberlist.degraded.timeout; aux = confirmations
+  kDeadAccepted,       ///< metric memberlist.msg.dead, now dead; other = From, value = incarnation
+  kLeftAccepted,       ///< metric memberlist.msg.dead, now left; other = From, value = incarnation
+  kRefutedSuspect,     ///< [WARN] memberlist: Refuting a suspect message (from: %s); value = new incarnation
+  kRefutedDead,        ///< [WARN] memberlist: Refuting a dead message (from: %s); value = new incarnation
+  kRefutedAlive,       ///< [WARN] memberlist: Refuting an alive message for '%s' (%v:%d) ...; value = new incarnation
+  kHealthScore,        ///< metric memberlist.health.score; value = new, aux = old
+  kConflict,           ///< [ERR] memberlist: Conflicting address for %s. Mine: %v:%d Theirs: %v:%d Old state: %v
+  kReplaced,           ///< [INFO] memberlist: Updating address for left or failed node %s from %v:%d to %v:%d
+  kAliveIgnored,       ///< [WARN] memberlist: ignoring alive message for '%s': %s; text
+  kVersionsBad,     ///< [WARN] memberlist: Ignoring an alive message for '%s' (%v:%d) because protocol version(s) are
+                    ///< wrong: ...
+  kAddressRefused,  ///< [WARN] memberlist: Rejected node %s (%v): %s  (CIDRsAllowed)
+  kMemberReaped,    ///< forgotten at the wrap of the probe list
+  kMemberRefused,   ///< not memberlist's: the Directory is full; text = name
   // Packets
-  kPacketDropped,        ///< malformed, wrong label or checksum, unknown type; aux = wire::Drop, peer = sender
-  kPacketEncrypted,      ///< [ERR] memberlist: Decrypt packet failed (no keyring here)
-  kHandoffOverflow,      ///< [WARN] memberlist: handler queue full, dropping message (%d) from=%s; aux = type
-  kGossipSendFailed,     ///< [ERR] memberlist: Failed to send gossip to %s: %s
-  kSendFailed,           ///< [ERR] memberlist: Failed to send ack: %s (and nack, relay); peer
+  kPacketDropped,     ///< malformed, wrong label or checksum, unknown type; aux = wire::Drop, peer = sender
+  kPacketEncrypted,   ///< [ERR] memberlist: Decrypt packet failed (no keyring here)
+  kHandoffOverflow,   ///< [WARN] memberlist: handler queue full, dropping message (%d) from=%s; aux = type
+  kGossipSendFailed,  ///< [ERR] memberlist: Failed to send gossip to %s: %s
+  kSendFailed,        ///< [ERR] memberlist: Failed to send ack: %s (and nack, relay); peer
   // Streams
-  kPushPullStarted,      ///< [DEBUG] memberlist: Initiating push/pull sync with: %s; peer, aux = 1 on join
-  kPushPullServed,       ///< [DEBUG] memberlist: Stream connection from=%s, a push/pull answered; aux = 1 on join
-  kPushPullFinished,     ///< value = remote entries, aux = 1 on join
-  kPushPullFailed,       ///< [ERR] memberlist: Push/Pull with %s failed: %s; text
-  kMergeRefused,         ///< [ERR] memberlist: Failed push/pull merge: %s (served side); text, aux = 1 on join
-  kTooManyPushPulls,     ///< [ERR] memberlist: Too many pending push/pull requests
-  kStreamDropped,        ///< [ERR] memberlist: failed to receive: %s; aux = wire::Drop, text
-  kJoinAddress,          ///< one address of a join: peer, aux = 1 ok / 0 failed with text ([DEBUG] memberlist: %v)
-  kJoinResolveFailed,    ///< [WARN] memberlist: failed to resolve ...; text
-  kLeaveStarted,         ///< own leave broadcast queued
-  kLeaveTimedOut,        ///< timeout waiting for leave broadcast
+  kPushPullStarted,    ///< [DEBUG] memberlist: Initiating push/pull sync with: %s; peer, aux = 1 on join
+  kPushPullServed,     ///< [DEBUG] memberlist: Stream connection from=%s, a push/pull answered; aux = 1 on join
+  kPushPullFinished,   ///< value = remote entries, aux = 1 on join
+  kPushPullFailed,     ///< [ERR] memberlist: Push/Pull with %s failed: %s; text
+  kMergeRefused,       ///< [ERR] memberlist: Failed push/pull merge: %s (served side); text, aux = 1 on join
+  kTooManyPushPulls,   ///< [ERR] memberlist: Too many pending push/pull requests
+  kStreamDropped,      ///< [ERR] memberlist: failed to receive: %s; aux = wire::Drop, text
+  kJoinAddress,        ///< one address of a join: peer, aux = 1 ok / 0 failed with text ([DEBUG] memberlist: %v)
+  kJoinResolveFailed,  ///< [WARN] memberlist: failed to resolve ...; text
+  kLeaveStarted,       ///< own leave broadcast queued
+  kLeaveTimedOut,      ///< timeout waiting for leave broadcast
   kCount_
 };
 

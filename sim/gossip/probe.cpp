@@ -147,8 +147,8 @@ void Memberlist::probe_failed(Instant now) {
     delta = probe.sent ? -1 : 0;
   } else {
     delta = probe.nacks_expected > 0 ? std::max(0, probe.nacks_expected - probe.nacks) : 1;
-    const Cause failed = note(NoticeKind::kProbeFailed, probe.target, {}, probe.nacks_expected,
-                              static_cast<std::uint32_t>(probe.nacks));
+    const Cause failed =
+        note(NoticeKind::kProbeFailed, probe.target, {}, probe.nacks_expected, static_cast<std::uint32_t>(probe.nacks));
     actions_.because(failed);
     suspect_node(now, directory_.name(probe.target), probe.incarnation, config_.name);
     actions_.because(failed);
@@ -237,8 +237,7 @@ void Memberlist::on_indirect_ping(Instant now, const Endpoint& from, const wire:
   relay.requester_named = !request.source_node.empty();
   relay.nack = request.nack;
   relay.expires = now + config_.probe_timeout;
-  const std::uint16_t port =
-      config_.protocol_version < 2 || request.port == 0 ? config_.bind_port : request.port;
+  const std::uint16_t port = config_.protocol_version < 2 || request.port == 0 ? config_.bind_port : request.port;
   const MemberId member = directory_.find(request.node);
   relay.cause = note_peer(NoticeKind::kRelayPinged, member, relay.requester, request.seq_no);
   relays_.push_back(relay);

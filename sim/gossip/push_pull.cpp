@@ -59,8 +59,12 @@ void Memberlist::reply(StreamId id, ByteView bare) {
 // net.go: handleConn, with a complete request.
 void Memberlist::serve(Instant now, Stream& stream, const wire::StreamFrame& frame) {
   switch (frame.type) {
-    case wire::MessageType::kPushPull: serve_push_pull(now, stream, frame); break;
-    case wire::MessageType::kPing: serve_ping(stream, frame.ping); break;
+    case wire::MessageType::kPushPull:
+      serve_push_pull(now, stream, frame);
+      break;
+    case wire::MessageType::kPing:
+      serve_ping(stream, frame.ping);
+      break;
     case wire::MessageType::kUser:
       if (user_data_) delegate_.notify_msg(now, frame.user);
       break;
@@ -126,7 +130,8 @@ void Memberlist::answered(Instant now, Stream& stream, const wire::StreamFrame& 
     if (const auto refused = merge_remote(now, mine)) error = refused->text;
     actions_.because({});
     if (error.empty()) {
-      note_peer(NoticeKind::kPushPullFinished, stream.member, stream.peer, frame.header.nodes, mine.header.join ? 1 : 0);
+      note_peer(NoticeKind::kPushPullFinished, stream.member, stream.peer, frame.header.nodes,
+                mine.header.join ? 1 : 0);
     }
   }
   exchange_over(now, stream, error);
@@ -135,7 +140,8 @@ void Memberlist::answered(Instant now, Stream& stream, const wire::StreamFrame& 
 void Memberlist::fallback_answered(const Stream& stream, const wire::StreamFrame& frame) {
   std::string error;
   if (frame.type != wire::MessageType::kAck) {
-    error = "unexpected msgType (" + std::to_string(static_cast<int>(frame.type)) + ") from ping from=" + stream.peer.text();
+    error = "unexpected msgType (" + std::to_string(static_cast<int>(frame.type)) +
+            ") from ping from=" + stream.peer.text();
   } else if (frame.ack.seq_no != stream.seq_no) {
     error = "sequence number from ack (" + std::to_string(frame.ack.seq_no) + ") doesn't match ping (" +
             std::to_string(stream.seq_no) + ")";

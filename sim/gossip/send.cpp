@@ -32,7 +32,8 @@ std::size_t Memberlist::piggyback(std::size_t limit, Outgoing& out) {
   return user_from;
 }
 
-// util.go: makeCompoundMessage over `first`, if any, and the outgoing parts [begin, end). User parts get their type byte.
+// util.go: makeCompoundMessage over `first`, if any, and the outgoing parts [begin, end). User parts get their type
+// byte.
 void Memberlist::bundle(ByteView first, std::size_t begin, std::size_t end, std::size_t user_from, Buffer& out) const {
   const std::vector<Bytes>& parts = workspace_.outgoing.parts;
   const std::size_t count = end - begin + (first.empty() ? 0 : 1);
@@ -107,9 +108,12 @@ void Memberlist::gossip_tick(Instant now) {
     if (id == self_) return false;
     switch (table_.state(id)) {
       case MemberState::kAlive:
-      case MemberState::kSuspect: return true;
-      case MemberState::kDead: return now - table_.state_change(id) <= config_.gossip_to_the_dead_time;
-      case MemberState::kLeft: return false;
+      case MemberState::kSuspect:
+        return true;
+      case MemberState::kDead:
+        return now - table_.state_change(id) <= config_.gossip_to_the_dead_time;
+      case MemberState::kLeft:
+        return false;
     }
     return false;
   };

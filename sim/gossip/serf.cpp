@@ -42,10 +42,14 @@ std::optional<Error> bad_name(std::string_view name) {
 
 std::string_view to_text(SerfState state) {
   switch (state) {
-    case SerfState::kAlive: return "alive";
-    case SerfState::kLeaving: return "leaving";
-    case SerfState::kLeft: return "left";
-    case SerfState::kShutdown: return "shutdown";
+    case SerfState::kAlive:
+      return "alive";
+    case SerfState::kLeaving:
+      return "leaving";
+    case SerfState::kLeft:
+      return "left";
+    case SerfState::kShutdown:
+      return "shutdown";
   }
   return "unknown";
 }
@@ -53,7 +57,8 @@ std::string_view to_text(SerfState state) {
 std::optional<Error> SerfConfig::problem() const {
   const auto range = [&](std::string_view word) {
     return Error{"Protocol version '" + std::to_string(protocol_version) + "' too " + std::string(word) +
-                 ". Must be in range: [" + std::to_string(kSerfProtocolMin) + ", " + std::to_string(kSerfProtocolMax) + "]"};
+                 ". Must be in range: [" + std::to_string(kSerfProtocolMin) + ", " + std::to_string(kSerfProtocolMax) +
+                 "]"};
   };
   if (protocol_version < kSerfProtocolMin) return range("low");
   if (protocol_version > kSerfProtocolMax) return range("high");
@@ -92,8 +97,8 @@ Serf::Serf(SerfConfig config, Directory& directory, SerfWorkspace& workspace, Ac
   event_clock_.increment();
   query_clock_.increment();
   self_ = directory_.intern(config_.node_name);
-  memberlist_ = std::make_unique<Memberlist>(memberlist_config(config_), directory_, workspace_, actions_, as_delegate(),
-                                             seed, entity);
+  memberlist_ = std::make_unique<Memberlist>(memberlist_config(config_), directory_, workspace_, actions_,
+                                             as_delegate(), seed, entity);
 }
 
 Serf::~Serf() = default;

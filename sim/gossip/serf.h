@@ -48,7 +48,8 @@ struct SerfStats {
   std::uint64_t coordinate_resets = 0;
 };
 
-/// One Serf node on top of its own Memberlist, as a sans-I/O state machine (github.com/hashicorp/serf serf.go, delegate.go).
+/// One Serf node on top of its own Memberlist, as a sans-I/O state machine (github.com/hashicorp/serf serf.go,
+/// delegate.go).
 ///
 /// The owner calls `start` once, then an input for whatever arrives, and `on_deadline` when the instant that
 /// `next_deadline` gave has come; it asks `next_deadline` again after every call. Instants never go back. Packets and
@@ -56,11 +57,12 @@ struct SerfStats {
 /// (see there what they may do). Goroutines of the original that outlive a call are deadlines here, at the same instant
 /// where the original merely switches goroutines.
 ///
-/// Directory, workspace, Actions, listener and everything the configuration points to must outlive it. Equal seeds, entities and
-/// inputs give equal outputs. Not copyable, not thread-safe.
+/// Directory, workspace, Actions, listener and everything the configuration points to must outlive it. Equal seeds,
+/// entities and inputs give equal outputs. Not copyable, not thread-safe.
 class Serf final : private Delegate {
  public:
-  /// `config` must have no problem(). `entity` names this node's random streams ("dc1/web-3"): unique per pool and world.
+  /// `config` must have no problem(). `entity` names this node's random streams ("dc1/web-3"): unique per pool and
+  /// world.
   Serf(SerfConfig config, Directory& directory, SerfWorkspace& workspace, Actions& actions, SerfListener& listener,
        std::uint64_t seed, std::string_view entity);
   ~Serf() override;
@@ -125,6 +127,10 @@ class Serf final : private Delegate {
   const SerfMembers& table() const { return members_; }
   std::span<const IntentBuffer::Intent> intents() const { return intents_.all(); }
   SerfStats stats() const;
+  /// The three Lamport clocks' present values.
+  LamportTime member_clock() const { return clock_.time(); }
+  LamportTime event_clock() const { return event_clock_.time(); }
+  LamportTime query_clock() const { return query_clock_.time(); }
   LamportTime event_min_time() const { return event_min_time_; }
   /// Null if coordinates are off.
   const CoordinateClient* coordinates() const { return coordinates_ ? &*coordinates_ : nullptr; }
@@ -152,11 +158,14 @@ class Serf final : private Delegate {
     void stream_close(StreamId stream) override { next_.stream_close(stream); }
     Cause note(const Notice& notice) override { return next_.note(notice); }
     void because(Cause cause) override {
-      if (cause.record != 0) current_ = cause;
+      current_ = cause;
       next_.because(cause);
     }
     Cause current() const { return current_; }
-    void reset() { current_ = {}; }
+    /// By the input itself again.
+    void reset() {
+      if (current_.record != 0) because({});
+    }
 
    private:
     Actions& next_;
@@ -203,7 +212,9 @@ class Serf final : private Delegate {
   bool has_ping_delegate() const override { return !config_.disable_coordinates; }
   void node_meta(std::size_t limit, Buffer& out) override;
   void notify_msg(Instant now, ByteView message) override;
-  bool has_broadcasts() const override { return !intent_queue_.empty() || !query_queue_.empty() || !event_queue_.empty(); }
+  bool has_broadcasts() const override {
+    return !intent_queue_.empty() || !query_queue_.empty() || !event_queue_.empty();
+  }
   std::size_t get_broadcasts(std::size_t overhead, std::size_t limit, Outgoing& out) override;
   void local_state(bool join, Buffer& out) override;
   void merge_remote_state(Instant now, ByteView state, bool join) override;

@@ -189,7 +189,8 @@ void Serf::commands_due(Instant now) {
       continue;
     }
     command_waits_.erase(command_waits_.begin() + static_cast<std::ptrdiff_t>(i));
-    listener_.on_command_done(wait.token, wait.done ? std::string_view() : "timed out broadcasting node removal", wait.cause);
+    listener_.on_command_done(wait.token, wait.done ? std::string_view() : "timed out broadcasting node removal",
+                              wait.cause);
   }
 }
 

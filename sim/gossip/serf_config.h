@@ -9,9 +9,9 @@
 
 namespace dcsim::gossip {
 
-/// Configuration of one Serf node. Defaults are Serf's (serf/config.go DefaultConfig, LAN memberlist); Consul's overrides
-/// are the caller's. Serf itself overwrites in `memberlist`: name, protocol version (2) and the delegate versions
-/// (serf.go Create).
+/// Configuration of one Serf node. Defaults are Serf's (serf/config.go DefaultConfig, LAN memberlist); Consul's
+/// overrides are the caller's. Serf itself overwrites in `memberlist`: name, protocol version (2) and the delegate
+/// versions (serf.go Create).
 struct SerfConfig {
   std::string node_name;
   Tags tags;                          ///< at most 512 bytes encoded (memberlist MetaMaxSize)

@@ -44,7 +44,8 @@ struct Member {
   }
 };
 
-/// Serf event.go EventMember*. Serf's words: "member-join", "member-leave", "member-failed", "member-update", "member-reap".
+/// Serf event.go EventMember*. Serf's words: "member-join", "member-leave", "member-failed", "member-update",
+/// "member-reap".
 enum class MemberEventKind : std::uint8_t { kJoin, kLeave, kFailed, kUpdate, kReap };
 std::string_view to_text(MemberEventKind kind);
 
@@ -83,25 +84,26 @@ struct Query {
 
 /// Happenings of Serf that are no member event; the comment is Serf's own log line.
 enum class SerfNoticeKind : std::uint8_t {
-  kReconnectAttempt,   ///< [INFO] serf: attempting reconnect to %v %s; member, endpoint
-  kReconnectThrottled, ///< [DEBUG] serf: forgoing reconnect for random throttling
-  kLeaveIntentRefuted, ///< [DEBUG] serf: Refuting an older leave intent
-  kNameConflict,       ///< [WARN] serf: Name conflict for '%s' both %s:%d and %s:%d are claiming; endpoint2 = the other's
-  kOwnNameConflict,    ///< [ERR] serf: Node name conflicts with another node at %s:%d. Names must be unique!
-                       ///< (Resolution enabled: %v); endpoint2, value = enabled
+  kReconnectAttempt,    ///< [INFO] serf: attempting reconnect to %v %s; member, endpoint
+  kReconnectThrottled,  ///< [DEBUG] serf: forgoing reconnect for random throttling
+  kLeaveIntentRefuted,  ///< [DEBUG] serf: Refuting an older leave intent
+  kNameConflict,     ///< [WARN] serf: Name conflict for '%s' both %s:%d and %s:%d are claiming; endpoint2 = the other's
+  kOwnNameConflict,  ///< [ERR] serf: Node name conflicts with another node at %s:%d. Names must be unique!
+                     ///< (Resolution enabled: %v); endpoint2, value = enabled
   kQueueDepthWarning,  ///< [WARN] serf: %s queue depth: %d; text = "Intent", "Event", "Query", value = depth
-  kQueuePruned,        ///< [WARN] serf: %s queue depth (%d) exceeds limit (%d), dropping messages!; value = depth, limit
-  kOldEvent,           ///< [WARN] serf: received old event %s from time %d (current: %d); text, value, limit
-  kOldQuery,           ///< [WARN] serf: received old query %s from time %d (current: %d); text, value, limit
-  kLeaveTimedOut,      ///< [WARN] serf: timeout while waiting for graceful leave
+  kQueuePruned,    ///< [WARN] serf: %s queue depth (%d) exceeds limit (%d), dropping messages!; value = depth, limit
+  kOldEvent,       ///< [WARN] serf: received old event %s from time %d (current: %d); text, value, limit
+  kOldQuery,       ///< [WARN] serf: received old query %s from time %d (current: %d); text, value, limit
+  kLeaveTimedOut,  ///< [WARN] serf: timeout while waiting for graceful leave
   kMemberlistLeaveTimedOut,  ///< [WARN] serf: timeout waiting for leave broadcast: %s; text
-  kBadState,           ///< [WARN] serf: Bad state when leave: %d; member, value = status
-  kUndecodable,        ///< [ERR] serf: Error decoding %s message; text = message name
-  kUnknownMessage,     ///< [WARN] serf: Received message of unknown type: %d; value = type
-  kOrphanResponse,     ///< [WARN] serf: reply for non-running query (LTime: %d, ID: %d) From: %s; text, value = ID, limit = LTime
-  kCoordinateRejected, ///< [TRACE] serf: Rejected coordinate from %s; member
-  kMergeUnreadable,    ///< [ERR] serf: Failed to decode remote state
-  kShutdownUnleft,     ///< [WARN] serf: Shutdown without a Leave
+  kBadState,                 ///< [WARN] serf: Bad state when leave: %d; member, value = status
+  kUndecodable,              ///< [ERR] serf: Error decoding %s message; text = message name
+  kUnknownMessage,           ///< [WARN] serf: Received message of unknown type: %d; value = type
+  kOrphanResponse,  ///< [WARN] serf: reply for non-running query (LTime: %d, ID: %d) From: %s; text, value = ID, limit
+                    ///< = LTime
+  kCoordinateRejected,  ///< [TRACE] serf: Rejected coordinate from %s; member
+  kMergeUnreadable,     ///< [ERR] serf: Failed to decode remote state
+  kShutdownUnleft,      ///< [WARN] serf: Shutdown without a Leave
 };
 
 struct SerfNotice {
@@ -123,13 +125,14 @@ std::string log_text(const MemberEvent& event, const Member& member);
 /// that led to it (an accepted dead message, a suspicion's end, the command); none = whatever the surroundings hold as
 /// current cause, which is the record of the input being handled.
 ///
-/// Calls come from inside a Serf method. An implementation may read the Serf that calls, and may queue work, but must not
-/// call a method that changes it.
+/// Calls come from inside a Serf method. An implementation may read the Serf that calls, and may queue work, but must
+/// not call a method that changes it.
 class SerfListener {
  public:
   virtual ~SerfListener() = default;
   virtual void on_member_event(const MemberEvent& event, Cause cause) = 0;
-  /// The end of a `join`: nodes contacted, and memberlist's error text (go-multierror layout), empty if `contacted` > 0.
+  /// The end of a `join`: nodes contacted, and memberlist's error text (go-multierror layout), empty if `contacted` >
+  /// 0.
   virtual void on_join_done(std::uint32_t token, std::uint32_t contacted, std::string_view error, Cause cause) = 0;
   /// The end of a `leave`: the node is in state left and may be shut down.
   virtual void on_leave_done(Cause cause) = 0;
@@ -149,8 +152,8 @@ class SerfListener {
 };
 
 /// The application's veto over members (Serf MergeDelegate; Consul's segment and datacenter gate). Asked with the whole
-/// remote list on a join push/pull, and, because Serf installs it as memberlist's alive delegate too, with a list of one
-/// for every alive message. Members in the list have status none, or left.
+/// remote list on a join push/pull, and, because Serf installs it as memberlist's alive delegate too, with a list of
+/// one for every alive message. Members in the list have status none, or left.
 class MergeDelegate {
  public:
   virtual ~MergeDelegate() = default;
@@ -159,7 +162,8 @@ class MergeDelegate {
   virtual std::optional<Error> notify_merge(std::span<const Member> members) = 0;
 };
 
-/// A per-member override of ReconnectTimeout and TombstoneTimeout (Serf ReconnectTimeoutOverrider; Consul's `rc_tm` tag).
+/// A per-member override of ReconnectTimeout and TombstoneTimeout (Serf ReconnectTimeoutOverrider; Consul's `rc_tm`
+/// tag).
 class ReconnectTimeoutOverride {
  public:
   virtual ~ReconnectTimeoutOverride() = default;

@@ -12,9 +12,9 @@
 
 namespace dcsim::gossip {
 
-/// One Serf node's view of its members (serf.go: members, failedMembers, leftMembers): status, status LTime and the alive
-/// record of the last join or update event. 13 bytes a member in dense rows by MemberId; the instant of departure is kept
-/// only for those that failed or left.
+/// One Serf node's view of its members (serf.go: members, failedMembers, leftMembers): status, status LTime and the
+/// alive record of the last join or update event. 13 bytes a member in dense rows by MemberId; the instant of departure
+/// is kept only for those that failed or left.
 class SerfMembers {
  public:
   explicit SerfMembers(Directory& directory) : directory_(directory) {}
@@ -22,8 +22,8 @@ class SerfMembers {
   SerfMembers(const SerfMembers&) = delete;
   SerfMembers& operator=(const SerfMembers&) = delete;
 
-  /// A member that failed or left, in the order of Serf's lists: appended at the end, removed by moving the last one into
-  /// the gap.
+  /// A member that failed or left, in the order of Serf's lists: appended at the end, removed by moving the last one
+  /// into the gap.
   struct Gone {
     MemberId id;
     Instant since;
@@ -33,7 +33,9 @@ class SerfMembers {
   std::size_t count(MemberStatus status) const { return counts_[static_cast<std::size_t>(status)]; }
   bool contains(MemberId id) const { return id.index() < status_.size() && status_[id.index()] != MemberStatus::kNone; }
   /// kNone if not a member.
-  MemberStatus status(MemberId id) const { return id.index() < status_.size() ? status_[id.index()] : MemberStatus::kNone; }
+  MemberStatus status(MemberId id) const {
+    return id.index() < status_.size() ? status_[id.index()] : MemberStatus::kNone;
+  }
   // These require contains(id).
   LamportTime status_ltime(MemberId id) const { return ltime_[id.index()]; }
   const AliveRecord& record(MemberId id) const { return directory_.record(alive_[id.index()]); }
@@ -65,7 +67,8 @@ class SerfMembers {
   Directory& directory_;
   std::size_t size_ = 0;
   std::array<std::size_t, 5> counts_{};
-  std::vector<MemberStatus> status_;  // three arrays rather than one of 16-byte rows: a merge reads status and LTime only
+  std::vector<MemberStatus>
+      status_;  // three arrays rather than one of 16-byte rows: a merge reads status and LTime only
   std::vector<LamportTime> ltime_;
   std::vector<AliveId> alive_;
   std::vector<Gone> failed_;

@@ -18,14 +18,16 @@ constexpr std::uint8_t kRelayProtocol = 5;
 bool Serf::on_query(Instant now, const wire::serf::Query& query) {
   query_clock_.witness(query.ltime);
   switch (queries_.offer(query_clock_.time(), query.ltime, query.id)) {
-    case RingVerdict::kNew: break;
+    case RingVerdict::kNew:
+      break;
     case RingVerdict::kTooOld:
       notice({.kind = SerfNoticeKind::kOldQuery,
               .value = static_cast<std::int64_t>(query.ltime),
               .limit = static_cast<std::int64_t>(query_clock_.time()),
               .text = query.name});
       return false;
-    default: return false;
+    default:
+      return false;
   }
   const bool rebroadcast = (query.flags & wire::serf::kQueryFlagNoBroadcast) == 0;
   if (!passes_filters(query)) return rebroadcast;
@@ -89,7 +91,8 @@ void Serf::relay_response(const wire::serf::Query& query, ByteView response) {
   std::vector<MemberId> chosen;  // query.go kRandomMembers
   for (std::size_t draws = 3 * all.size(); draws > 0 && chosen.size() < wanted; --draws) {
     const MemberId id = all[relay_draw_.below(all.size())];
-    if (id == self_ || members_.status(id) != MemberStatus::kAlive || members_.record(id).vsn[1] < kRelayProtocol) continue;
+    if (id == self_ || members_.status(id) != MemberStatus::kAlive || members_.record(id).vsn[1] < kRelayProtocol)
+      continue;
     if (std::find(chosen.begin(), chosen.end(), id) == chosen.end()) chosen.push_back(id);
   }
   for (const MemberId id : chosen) {

@@ -14,8 +14,10 @@ void Serf::notify_msg(Instant now, ByteView message) {
   if (message.empty()) return;
   const ByteView body = message.subspan(1);
   switch (static_cast<MessageType>(message[0])) {
-    case MessageType::kLeave: return on_leave_message(now, message);
-    case MessageType::kJoin: return on_join_message(now, message);
+    case MessageType::kLeave:
+      return on_leave_message(now, message);
+    case MessageType::kJoin:
+      return on_join_message(now, message);
     case MessageType::kUserEvent: {
       wire::serf::UserEvent event;
       if (!wire::serf::decode(body, event)) return undecodable("user event");
@@ -42,10 +44,12 @@ void Serf::notify_msg(Instant now, ByteView message) {
       if (!wire::serf::decode(body, relay)) return undecodable("relay header");
       const auto address = Address::from_bytes(relay.dest_ip.data);
       if (!address || address->empty() || relay.dest_port < 0 || relay.dest_port > 0xffff) return;
-      memberlist_->send_to_address(now, {address->canonical(), static_cast<std::uint16_t>(relay.dest_port)}, relay.inner);
+      memberlist_->send_to_address(now, {address->canonical(), static_cast<std::uint16_t>(relay.dest_port)},
+                                   relay.inner);
       return;
     }
-    default: notice({.kind = SerfNoticeKind::kUnknownMessage, .value = message[0]});
+    default:
+      notice({.kind = SerfNoticeKind::kUnknownMessage, .value = message[0]});
   }
 }
 
@@ -57,9 +61,14 @@ void Serf::on_leave_message(Instant now, ByteView message) {
   const MemberId id = directory_.intern(leave.node);
   if (!id.valid()) return;
   switch (on_leave_intent(now, id, leave.ltime, leave.prune)) {
-    case Verdict::kIgnore: break;
-    case Verdict::kRebroadcast: intent_queue_.queue_unique(Bytes(message), actions_.current()); break;
-    case Verdict::kPruneWaits: prune_waits_.back().rebroadcast = Bytes(message); break;
+    case Verdict::kIgnore:
+      break;
+    case Verdict::kRebroadcast:
+      intent_queue_.queue_unique(Bytes(message), actions_.current());
+      break;
+    case Verdict::kPruneWaits:
+      prune_waits_.back().rebroadcast = Bytes(message);
+      break;
   }
 }
 
@@ -76,14 +85,16 @@ bool Serf::on_user_event(const wire::serf::UserEvent& event) {
   event_clock_.witness(event.ltime);
   if (event.ltime < event_min_time_) return false;
   switch (events_.offer(event_clock_.time(), event.ltime, event.name, event.payload)) {
-    case RingVerdict::kNew: break;
+    case RingVerdict::kNew:
+      break;
     case RingVerdict::kTooOld:
       notice({.kind = SerfNoticeKind::kOldEvent,
               .value = static_cast<std::int64_t>(event.ltime),
               .limit = static_cast<std::int64_t>(event_clock_.time()),
               .text = event.name});
       return false;
-    default: return false;
+    default:
+      return false;
   }
   listener_.on_user_event({event.ltime, event.name, event.payload.data, event.cc}, actions_.current());
   return true;

@@ -28,10 +28,17 @@ Set ascii_where(Predicate predicate) {
 bool perl_class(char c, Set& ascii, bool& negated) {
   negated = is_upper(c);
   switch (negated ? static_cast<char>(c - 'A' + 'a') : c) {
-    case 'd': ascii = ascii_where(is_digit); return true;
-    case 'w': ascii = ascii_where(is_word); return true;
-    case 's': ascii = ascii_where(is_space); return true;
-    default: return false;
+    case 'd':
+      ascii = ascii_where(is_digit);
+      return true;
+    case 'w':
+      ascii = ascii_where(is_word);
+      return true;
+    case 's':
+      ascii = ascii_where(is_space);
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -107,8 +114,10 @@ class RegexCompiler {
     }
     Set lead, continuation;
     for (unsigned c = 0; c < 256; ++c) {
-      if (is_continuation(c)) continuation.set(c);
-      else if (c >= 0xc0 || !ascii[c]) lead.set(c);
+      if (is_continuation(c))
+        continuation.set(c);
+      else if (c >= 0xc0 || !ascii[c])
+        lead.set(c);
     }
     Fragment out = set(lead);
     append(out, star(set(continuation)));
@@ -195,14 +204,25 @@ class RegexCompiler {
   Fragment atom(int depth) {
     const char c = in_[at_++];
     switch (c) {
-      case '(': return group(depth);
-      case '[': return bracket();
-      case '\\': return escape();
-      case '^': return {{Op::kBegin, 0, 0}};
-      case '$': return {{Op::kEnd, 0, 0}};
-      case '.': return set_outside(dot_all_ ? Set() : Set().set('\n'));
-      case '*': case '+': case '?': return fail();
-      default: --at_; return literal();
+      case '(':
+        return group(depth);
+      case '[':
+        return bracket();
+      case '\\':
+        return escape();
+      case '^':
+        return {{Op::kBegin, 0, 0}};
+      case '$':
+        return {{Op::kEnd, 0, 0}};
+      case '.':
+        return set_outside(dot_all_ ? Set() : Set().set('\n'));
+      case '*':
+      case '+':
+      case '?':
+        return fail();
+      default:
+        --at_;
+        return literal();
     }
   }
 
@@ -225,10 +245,14 @@ class RegexCompiler {
         bool on = true;
         while (more() && peek() != ':' && peek() != ')') {
           const char flag = in_[at_++];
-          if (flag == '-') on = false;
-          else if (flag == 'i') fold_ = on;
-          else if (flag == 's') dot_all_ = on;
-          else if (flag != 'U') return fail();
+          if (flag == '-')
+            on = false;
+          else if (flag == 'i')
+            fold_ = on;
+          else if (flag == 's')
+            dot_all_ = on;
+          else if (flag != 'U')
+            return fail();
         }
         if (take(")")) return {};  // flags for the rest of the enclosing group
         if (!take(":")) return fail();
@@ -248,11 +272,16 @@ class RegexCompiler {
     bool negated = false;
     if (perl_class(c, ascii, negated)) return negated ? set_outside(ascii) : set(ascii);
     switch (c) {
-      case 'A': return {{Op::kBegin, 0, 0}};
-      case 'z': return {{Op::kEnd, 0, 0}};
-      case 'b': return {{Op::kWord, 0, 0}};
-      case 'B': return {{Op::kNotWord, 0, 0}};
-      default: break;
+      case 'A':
+        return {{Op::kBegin, 0, 0}};
+      case 'z':
+        return {{Op::kEnd, 0, 0}};
+      case 'b':
+        return {{Op::kWord, 0, 0}};
+      case 'B':
+        return {{Op::kNotWord, 0, 0}};
+      default:
+        break;
     }
     const int value = escaped_char(c);
     return value < 0 ? fail() : set(Set().set(static_cast<unsigned>(value)));
@@ -261,24 +290,34 @@ class RegexCompiler {
   /// The character behind a backslash and `c`; -1 if there is none.
   int escaped_char(char c) {
     switch (c) {
-      case 'n': return '\n';
-      case 't': return '\t';
-      case 'r': return '\r';
-      case 'f': return '\f';
-      case 'v': return '\v';
-      case 'a': return '\a';
+      case 'n':
+        return '\n';
+      case 't':
+        return '\t';
+      case 'r':
+        return '\r';
+      case 'f':
+        return '\f';
+      case 'v':
+        return '\v';
+      case 'a':
+        return '\a';
       case 'x': {
         int value = 0;
         for (int i = 0; i < 2; ++i) {
           if (!more()) return -1;
           const char h = in_[at_++];
-          const int digit = is_digit(h) ? h - '0' : h >= 'a' && h <= 'f' ? h - 'a' + 10 : h >= 'A' && h <= 'F' ? h - 'A' + 10 : -1;
+          const int digit = is_digit(h)            ? h - '0'
+                            : h >= 'a' && h <= 'f' ? h - 'a' + 10
+                            : h >= 'A' && h <= 'F' ? h - 'A' + 10
+                                                   : -1;
           if (digit < 0) return -1;
           value = value * 16 + digit;
         }
         return value < 128 ? value : -1;
       }
-      default: return static_cast<unsigned char>(c) < 128 && (!is_word(c) || c == '_') ? c : -1;
+      default:
+        return static_cast<unsigned char>(c) < 128 && (!is_word(c) || c == '_') ? c : -1;
     }
   }
 
@@ -357,9 +396,15 @@ void Regex::add(std::vector<std::size_t>& threads, std::vector<bool>& seen, std:
       return static_cast<std::size_t>(static_cast<std::ptrdiff_t>(pc) + offset);
     };
     switch (inst.op) {
-      case Op::kMatch: matched = true; break;
-      case Op::kSet: threads.push_back(pc); break;
-      case Op::kJump: stack.push_back(target(inst.a)); break;
+      case Op::kMatch:
+        matched = true;
+        break;
+      case Op::kSet:
+        threads.push_back(pc);
+        break;
+      case Op::kJump:
+        stack.push_back(target(inst.a));
+        break;
       case Op::kSplit:
         stack.push_back(target(inst.a));
         stack.push_back(target(inst.b));

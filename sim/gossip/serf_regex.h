@@ -8,10 +8,10 @@
 
 namespace dcsim::gossip {
 
-/// The regular expressions of query filters (Go's regexp syntax, unanchored, yes or no). The expression comes off the wire:
-/// compiling is bounded in depth and size, matching is linear in text x program (Thompson 1968), and neither recurses on
-/// the text nor throws.
-/// Not supported, and so refused like a malformed one: Unicode classes (\p), non-ASCII members of a class, (?m), \Q.
+/// The regular expressions of query filters (Go's regexp syntax, unanchored, yes or no). The expression comes off the
+/// wire: compiling is bounded in depth and size, matching is linear in text x program (Thompson 1968), and neither
+/// recurses on the text nor throws. Not supported, and so refused like a malformed one: Unicode classes (\p), non-ASCII
+/// members of a class, (?m), \Q.
 class Regex {
  public:
   static constexpr std::size_t kMaxProgram = 2000;
@@ -33,8 +33,8 @@ class Regex {
   using Set = std::bitset<256>;
 
   bool holds(Op assertion, std::string_view text, std::size_t at) const;
-  void add(std::vector<std::size_t>& threads, std::vector<bool>& seen, std::vector<std::size_t>& stack, std::size_t from,
-           std::string_view text, std::size_t at, bool& matched) const;
+  void add(std::vector<std::size_t>& threads, std::vector<bool>& seen, std::vector<std::size_t>& stack,
+           std::size_t from, std::string_view text, std::size_t at, bool& matched) const;
 
   std::vector<Inst> program_;
   std::vector<Set> sets_;

@@ -54,7 +54,8 @@ void EventRing::encode(wire::serf::Items& out) const {
     for (; at < slot.index; ++at) out.add_nil();
     events.clear();
     for (const Event& event : slot.events) {
-      events.add_event(text_of(event.name), event.payload_nil ? wire::OptBytes() : wire::OptBytes(event.payload.view()));
+      events.add_event(text_of(event.name),
+                       event.payload_nil ? wire::OptBytes() : wire::OptBytes(event.payload.view()));
     }
     out.add_slot(slot.ltime, events);
     ++at;

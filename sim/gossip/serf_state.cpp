@@ -1,10 +1,48 @@
-// Members, intents and the state that push/pull carries (serf.go handleNode*, delegate.go LocalState, MergeRemoteState).
+// Members, intents and the state that push/pull carries (serf.go handleNode*, delegate.go LocalState,
+// MergeRemoteState).
 #include <algorithm>
 #include <utility>
 
 #include "gossip/serf.h"
 
 namespace dcsim::gossip {
+
+namespace {
+
+/// Walks validated StatusLTimes. Hot: the usual pair, a short name and a stamp of at most 16 bits, is read in place;
+/// the rest goes through the general reader.
+class StatusReader {
+ public:
+  explicit StatusReader(const wire::RawMap& map) : rest_(map.items), left_(map.count) {}
+
+  bool next(std::string_view& name, LamportTime& ltime) {
+    if (left_ == 0) return false;
+    --left_;
+    const std::uint8_t* p = rest_.data();
+    if ((p[0] & 0xe0) == 0xa0) {
+      const std::size_t length = p[0] & 0x1fu;
+      const std::uint8_t* stamp = p + 1 + length;
+      const std::size_t width = stamp[0] < 0x80 ? 0 : stamp[0] == 0xcc ? 1 : stamp[0] == 0xcd ? 2 : 9;
+      if (width <= 2) {
+        name = text_of(rest_.subspan(1, length));
+        ltime = width == 0 ? stamp[0] : width == 1 ? stamp[1] : static_cast<LamportTime>(stamp[1] << 8 | stamp[2]);
+        rest_ = rest_.subspan(2 + length + width);
+        return true;
+      }
+    }
+    wire::Reader reader(rest_);
+    name = reader.key();
+    ltime = reader.u64();
+    rest_ = reader.rest();
+    return reader.ok();
+  }
+
+ private:
+  ByteView rest_;
+  std::uint32_t left_;
+};
+
+}  // namespace
 
 // --- memberlist's events ---
 
@@ -102,8 +140,8 @@ Serf::Verdict Serf::on_leave_intent(Instant now, MemberId id, LamportTime ltime,
       [[fallthrough]];
     case MemberStatus::kLeaving:
       if (!prune) return Verdict::kRebroadcast;
-      prune_waits_.push_back({id, now + config_.broadcast_timeout + config_.leave_propagate_delay, {}, false, 0,
-                              actions_.current()});
+      prune_waits_.push_back(
+          {id, now + config_.broadcast_timeout + config_.leave_propagate_delay, {}, false, 0, actions_.current()});
       return Verdict::kPruneWaits;
     case MemberStatus::kFailed:
       to_left_by_intent(id);
@@ -114,7 +152,8 @@ Serf::Verdict Serf::on_leave_intent(Instant now, MemberId id, LamportTime ltime,
         erase(id, true);
       }
       return Verdict::kRebroadcast;
-    case MemberStatus::kNone: break;
+    case MemberStatus::kNone:
+      break;
   }
   return Verdict::kIgnore;
 }
@@ -146,7 +185,8 @@ Serf::PruneWait* Serf::find_prune(MemberId id) {
 }
 
 void Serf::end_prune(MemberId id) {
-  const auto it = std::find_if(prune_waits_.begin(), prune_waits_.end(), [&](const PruneWait& w) { return w.member == id; });
+  const auto it =
+      std::find_if(prune_waits_.begin(), prune_waits_.end(), [&](const PruneWait& w) { return w.member == id; });
   PruneWait wait = std::move(*it);
   prune_waits_.erase(it);
   members_.remove_left(id);
@@ -246,7 +286,7 @@ void Serf::merge_members(Instant now, const wire::serf::PushPull& remote) {
   std::size_t cursor = 0;
   auto& names = workspace_.merge_names;
   names.clear();
-  for (wire::serf::LTimeReader reader(remote.status_ltimes); reader.next(name, ltime);) {
+  for (StatusReader reader(remote.status_ltimes); reader.next(name, ltime);) {
     if (const MemberId id = resolve(name, cursor); id.valid()) names.push_back({id, ltime});
   }
   if (remote.left_members.count > 0) merge_left(now, remote);
@@ -255,8 +295,8 @@ void Serf::merge_members(Instant now, const wire::serf::PushPull& remote) {
   }
 }
 
-/// Left names first, so that their stamps do not rise before the leave is seen. The leave's own stamp is not carried: it
-/// was after the status LTime, so one more is taken. Takes the names out of workspace_.merge_names.
+/// Left names first, so that their stamps do not rise before the leave is seen. The leave's own stamp is not carried:
+/// it was after the status LTime, so one more is taken. Takes the names out of workspace_.merge_names.
 void Serf::merge_left(Instant now, const wire::serf::PushPull& remote) {
   auto& left = workspace_.merge_left;
   left.clear();
@@ -271,7 +311,8 @@ void Serf::merge_left(Instant now, const wire::serf::PushPull& remote) {
   };
   std::sort(left.begin(), left.end(), by_id);
   for (SerfWorkspace::Named& named : workspace_.merge_names) {
-    auto it = std::lower_bound(left.begin(), left.end(), named.id, [](const auto& l, MemberId id) { return l.id < id; });
+    auto it =
+        std::lower_bound(left.begin(), left.end(), named.id, [](const auto& l, MemberId id) { return l.id < id; });
     if (it == left.end() || it->id != named.id) continue;
     const MemberId id = std::exchange(named.id, MemberId::none());
     for (; it != left.end() && it->id == id; ++it) it->ltime = named.ltime;

@@ -28,19 +28,22 @@ Tags decode_tags(ByteView meta) {
     return tags;
   }
   std::string_view key, value;
-  for (wire::serf::TagReader reader(decoded.map); reader.next(key, value);) tags.insert_or_assign(std::string(key), value);
+  for (wire::serf::TagReader reader(decoded.map); reader.next(key, value);)
+    tags.insert_or_assign(std::string(key), value);
   return tags;
 }
 
 std::shared_ptr<const Tags> TagCache::get(ByteView meta) {
   const std::uint64_t key = wire::ContentMemo::key_of(meta).low;
   const auto found = entries_.find(key);
-  if (found != entries_.end() && std::equal(meta.begin(), meta.end(), found->second.meta.begin(), found->second.meta.end())) {
+  if (found != entries_.end() &&
+      std::equal(meta.begin(), meta.end(), found->second.meta.begin(), found->second.meta.end())) {
     return found->second.tags;
   }
   auto tags = std::make_shared<const Tags>(decode_tags(meta));
   if (found == entries_.end()) {
-    if (entries_.size() >= max_entries_) std::erase_if(entries_, [](const auto& e) { return e.second.tags.use_count() == 1; });
+    if (entries_.size() >= max_entries_)
+      std::erase_if(entries_, [](const auto& e) { return e.second.tags.use_count() == 1; });
     if (entries_.size() < max_entries_) entries_.emplace(key, Entry{Buffer(meta.begin(), meta.end()), tags});
   }
   return tags;

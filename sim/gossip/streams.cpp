@@ -128,8 +128,11 @@ void Memberlist::on_stream_data(Instant now, StreamId id, const Bytes& data) {
       stream_broken(now, at, "", true);
     } else {
       switch (stream.parser.feed(data, workspace_.streams, frame)) {
-        case wire::StreamStatus::kNeedMore: break;
-        case wire::StreamStatus::kRefused: stream_refused(now, at); break;
+        case wire::StreamStatus::kNeedMore:
+          break;
+        case wire::StreamStatus::kRefused:
+          stream_refused(now, at);
+          break;
         case wire::StreamStatus::kComplete: {
           Stream whole = take_stream(at);
           whole.role == Role::kInbound ? serve(now, whole, frame) : answered(now, whole, frame);
@@ -190,10 +193,12 @@ void Memberlist::stream_broken(Instant now, std::size_t at, std::string_view err
       if (!error.empty()) note_peer(NoticeKind::kStreamDropped, {}, stream.peer, 0, 0, error);
       return;
     case Role::kFallback:  // a dead node refuses: only what fails after connecting is worth a line
-      note_peer(NoticeKind::kFallbackFailed, stream.member, stream.peer, stream.seq_no, stream.connected ? 1 : 0, error);
+      note_peer(NoticeKind::kFallbackFailed, stream.member, stream.peer, stream.seq_no, stream.connected ? 1 : 0,
+                error);
       return;
     case Role::kPushPull:
-    case Role::kJoin: return exchange_over(now, stream, error);
+    case Role::kJoin:
+      return exchange_over(now, stream, error);
   }
 }
 

@@ -15,9 +15,9 @@ struct Suspicion {
   Instant deadline;
   Duration min;
   Duration max;
-  int wanted = 0;     ///< k
-  int confirmed = 0;  ///< n
-  Cause cause;        ///< the record of its start
+  int wanted = 0;                  ///< k
+  int confirmed = 0;               ///< n
+  Cause cause;                     ///< the record of its start
   std::vector<MemberId> accusers;  ///< the first one included
 };
 

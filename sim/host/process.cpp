@@ -4,7 +4,9 @@
 
 #include <algorithm>
 
+#include "base/wide.h"
 #include "host/recorder.h"
+#include "host/watch.h"
 #include "host/world.h"
 
 namespace dcsim::host {
@@ -51,6 +53,7 @@ void Process::kill() {
 }
 
 void Process::down() {
+  if (world_.watch()) world_.watch()->on_down(*this);
   world_.recorder().agent_down(*this);
   world_.network().kill_process(host_);
   world_.engine().cancel(timer_);
@@ -103,7 +106,7 @@ void Process::run(consul::CommandId command, const std::vector<std::string>& wor
 Instant Process::local_now() const {
   const Duration since = world_.engine().now() - clock_base_;
   if (clock_drift_ == 0) return clock_local_ + since;
-  return clock_local_ + since + Duration{static_cast<std::int64_t>(static_cast<__int128>(since.ns) * clock_drift_ / 1'000'000'000)};
+  return clock_local_ + since + Duration{static_cast<std::int64_t>(static_cast<Int128>(since.ns) * clock_drift_ / 1'000'000'000)};
 }
 
 Instant Process::from_local(Instant local) const {
@@ -111,7 +114,7 @@ Instant Process::from_local(Instant local) const {
   const Duration since = local - clock_local_;
   if (clock_drift_ == 0) return clock_base_ + since;
   // Rounded up, so that the local clock has reached `local` by then.
-  const __int128 scaled = static_cast<__int128>(since.ns) * 1'000'000'000 / (1'000'000'000 + clock_drift_) + 1;
+  const Int128 scaled = static_cast<Int128>(since.ns) * 1'000'000'000 / (1'000'000'000 + clock_drift_) + 1;
   return clock_base_ + Duration{static_cast<std::int64_t>(scaled)};
 }
 
@@ -154,6 +157,7 @@ void Process::wake() {
 }
 
 void Process::after_input() {
+  if (running() && world_.watch()) world_.watch()->after_input(*this);
   if (end_pending_) return down();
   if (running() && state_ != ProcessState::kPaused) arm();
 }
@@ -282,12 +286,17 @@ void Process::stream_close(gossip::StreamId id) {
   forget(id);
 }
 
-Cause Process::note(consul::PoolId pool, const gossip::Notice& notice) { return world_.recorder().notice(*this, pool, notice); }
+Cause Process::note(consul::PoolId pool, const gossip::Notice& notice) {
+  if (world_.watch()) world_.watch()->on_notice(*this, pool, notice);
+  return world_.recorder().notice(*this, pool, notice);
+}
 void Process::because(Cause cause) {
   if (cause.record != 0) world_.engine().set_cause(cause);
 }
 Cause Process::member_event(consul::PoolId pool, const gossip::MemberEvent& event, Cause cause) {
-  return world_.recorder().member_event(*this, pool, event, cause);
+  const Cause record = world_.recorder().member_event(*this, pool, event, cause);
+  if (world_.watch()) world_.watch()->on_member_event(*this, pool, event);
+  return record;
 }
 Cause Process::serf_notice(consul::PoolId pool, const gossip::SerfNotice& notice, Cause cause) {
   return world_.recorder().serf_notice(*this, pool, notice, cause);

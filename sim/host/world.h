@@ -19,6 +19,7 @@
 namespace dcsim::host {
 
 class Recorder;
+class Watch;
 
 /// One agent and the machine it runs on.
 struct AgentSpec {
@@ -88,6 +89,10 @@ class World {
   consul::CommandId next_command() const { return consul::CommandId{next_command_}; }
   consul::CommandId run(AgentId id, const std::vector<std::string>& words, CommandListener& listener);
 
+  /// Checkers that look after every step; null = none. Outlives the run.
+  void set_watch(Watch* watch) { watch_ = watch; }
+  Watch* watch() const { return watch_; }
+
   // For Process
   enum Kind : std::uint16_t { kWake = core::kHostKinds, kDialExpired, kDialFailed, kServe, kSample };
   core::EventHandle schedule(const Process& process, Instant at, Kind kind, std::uint32_t arg = 0);
@@ -118,6 +123,7 @@ class World {
   };
   std::vector<Pending> pending_;
   std::uint32_t next_command_ = 1;
+  Watch* watch_ = nullptr;
 };
 
 }  // namespace dcsim::host

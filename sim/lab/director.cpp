@@ -39,7 +39,7 @@ std::string Director::step_name(std::uint32_t step) const {
   return given.empty() ? fmt::format("step {}", step + 1) : given;
 }
 
-core::EventHandle Director::schedule(Instant at, Kind kind, std::uint32_t target, std::uint64_t a) {
+core::EventHandle Director::schedule(Instant at, EventKind kind, std::uint32_t target, std::uint64_t a) {
   core::Event e;
   e.kind = kind;
   e.target = target;

@@ -36,7 +36,7 @@ class Director final : public host::CommandListener {
   void on_command_done(host::AgentId agent, consul::CommandId command, const consul::CommandResult& result) override;
 
  private:
-  enum Kind : std::uint16_t { kStep = core::kLabKinds, kAct, kStart, kBoundary, kUndo, kWork, kWorkTimeout, kLook, kFault, kRestart };
+  enum EventKind : std::uint16_t { kStep = core::kLabKinds, kAct, kStart, kBoundary, kUndo, kWork, kWorkTimeout, kLook, kFault, kRestart };
   struct Boundary {
     bool opens = false;
     bool metric = false;
@@ -70,7 +70,7 @@ class Director final : public host::CommandListener {
 
   static void dispatch(void* self, const core::Event& event);
   void handle(const core::Event& event);
-  core::EventHandle schedule(Instant at, Kind kind, std::uint32_t target, std::uint64_t a = 0);
+  core::EventHandle schedule(Instant at, EventKind kind, std::uint32_t target, std::uint64_t a = 0);
   void occur(std::uint32_t step);
   void act(std::uint32_t step);
   void start_agents(std::uint32_t step, const scenario::ProcessAction& action);

@@ -35,6 +35,7 @@ struct Progress {
 struct RunOptions {
   std::optional<std::uint64_t> seed;
   std::optional<Duration> until;
+  std::vector<std::pair<std::string, std::string>> set;  ///< what the loader was given by --set: for the reproduce line only
   std::string out_dir;  ///< empty = write nothing
   trace::Keep keep = trace::Keep::kNothing;  ///< without out_dir: what the tracer keeps
   std::function<void(const Progress&)> progress;  ///< called now and then; may be empty
@@ -74,6 +75,7 @@ struct RunResult {
   std::string file;
   std::uint64_t seed = 0;
   std::vector<std::pair<std::string, std::string>> params;
+  std::vector<std::pair<std::string, std::string>> set;  ///< what --set gave, for the reproduce line
   Instant ended_at;
   Instant planned_end;
   std::uint64_t events = 0;

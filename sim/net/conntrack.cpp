@@ -58,11 +58,16 @@ constexpr Step move_to(TcpState state) { return {Step::Outcome::kMove, state}; }
 
 Step on_syn(TcpState state, bool reply) {
   switch (state) {
-    case TcpState::kSynSent: return move_to(reply ? TcpState::kSynSent2 : TcpState::kSynSent);
-    case TcpState::kSynSent2: return move_to(TcpState::kSynSent2);
-    case TcpState::kTimeWait: return kReopen;
-    case TcpState::kClose: return reply ? kInvalid : kReopen;
-    default: return reply ? kInvalid : kIgnore;  // a late SYN must not harm a live connection
+    case TcpState::kSynSent:
+      return move_to(reply ? TcpState::kSynSent2 : TcpState::kSynSent);
+    case TcpState::kSynSent2:
+      return move_to(TcpState::kSynSent2);
+    case TcpState::kTimeWait:
+      return kReopen;
+    case TcpState::kClose:
+      return reply ? kInvalid : kReopen;
+    default:
+      return reply ? kInvalid : kIgnore;  // a late SYN must not harm a live connection
   }
 }
 
@@ -75,36 +80,51 @@ Step on_syn_ack(TcpState state, bool reply) {
 Step on_fin(TcpState state) {
   switch (state) {
     case TcpState::kSynRecv:
-    case TcpState::kEstablished: return move_to(TcpState::kFinWait);
+    case TcpState::kEstablished:
+      return move_to(TcpState::kFinWait);
     case TcpState::kFinWait:
     case TcpState::kCloseWait:
-    case TcpState::kLastAck: return move_to(TcpState::kLastAck);
+    case TcpState::kLastAck:
+      return move_to(TcpState::kLastAck);
     case TcpState::kTimeWait:
-    case TcpState::kClose: return move_to(state);
-    default: return kInvalid;
+    case TcpState::kClose:
+      return move_to(state);
+    default:
+      return kInvalid;
   }
 }
 
 Step on_ack(TcpState state, bool reply) {
   switch (state) {
     case TcpState::kSynSent:
-    case TcpState::kSynSent2: return reply ? kIgnore : kInvalid;
-    case TcpState::kSynRecv: return move_to(reply ? TcpState::kSynRecv : TcpState::kEstablished);
-    case TcpState::kFinWait: return move_to(TcpState::kCloseWait);
-    case TcpState::kLastAck: return move_to(TcpState::kTimeWait);
-    default: return move_to(state);
+    case TcpState::kSynSent2:
+      return reply ? kIgnore : kInvalid;
+    case TcpState::kSynRecv:
+      return move_to(reply ? TcpState::kSynRecv : TcpState::kEstablished);
+    case TcpState::kFinWait:
+      return move_to(TcpState::kCloseWait);
+    case TcpState::kLastAck:
+      return move_to(TcpState::kTimeWait);
+    default:
+      return move_to(state);
   }
 }
 
 // What nf_conntrack_proto_tcp makes of a segment of a known flow; sequence windows aside.
 Step step_of(TcpState state, bool reply, TcpKind kind) {
   switch (kind) {
-    case TcpKind::kSyn: return on_syn(state, reply);
-    case TcpKind::kSynAck: return on_syn_ack(state, reply);
-    case TcpKind::kFin: return on_fin(state);
-    case TcpKind::kAck: return on_ack(state, reply);
-    case TcpKind::kRst: return move_to(TcpState::kClose);
-    case TcpKind::kNothing: break;
+    case TcpKind::kSyn:
+      return on_syn(state, reply);
+    case TcpKind::kSynAck:
+      return on_syn_ack(state, reply);
+    case TcpKind::kFin:
+      return on_fin(state);
+    case TcpKind::kAck:
+      return on_ack(state, reply);
+    case TcpKind::kRst:
+      return move_to(TcpState::kClose);
+    case TcpKind::kNothing:
+      break;
   }
   return kInvalid;
 }
@@ -124,11 +144,16 @@ std::uint64_t hash_of(const Address& address) {
 
 std::string_view name_of(ConnState state) {
   switch (state) {
-    case ConnState::kNew: return "new";
-    case ConnState::kEstablished: return "established";
-    case ConnState::kRelated: return "related";
-    case ConnState::kInvalid: return "invalid";
-    case ConnState::kUntracked: break;
+    case ConnState::kNew:
+      return "new";
+    case ConnState::kEstablished:
+      return "established";
+    case ConnState::kRelated:
+      return "related";
+    case ConnState::kInvalid:
+      return "invalid";
+    case ConnState::kUntracked:
+      break;
   }
   return "untracked";
 }
@@ -186,7 +211,8 @@ Conntrack::Key Conntrack::key_of(const FlowKey& flow) const {
   const auto endpoint = [&](const Address& address, std::uint16_t port) -> std::uint64_t {
     if (address.is_v4()) {
       const ByteView b = address.bytes();
-      const std::uint32_t value = std::uint32_t{b[0]} << 24 | std::uint32_t{b[1]} << 16 | std::uint32_t{b[2]} << 8 | b[3];
+      const std::uint32_t value =
+          std::uint32_t{b[0]} << 24 | std::uint32_t{b[1]} << 16 | std::uint32_t{b[2]} << 8 | b[3];
       return std::uint64_t{value} << 16 | port;
     }
     const std::uint32_t number = number_of(address);
@@ -417,15 +443,23 @@ void Conntrack::expire_at(Entry& entry, Instant at) {
 Duration Conntrack::tcp_timeout(TcpState state) const {
   switch (state) {
     case TcpState::kSynSent:
-    case TcpState::kSynSent2: return config_->tcp_timeout_syn_sent;
-    case TcpState::kSynRecv: return config_->tcp_timeout_syn_recv;
-    case TcpState::kEstablished: return config_->tcp_timeout_established;
-    case TcpState::kFinWait: return config_->tcp_timeout_fin_wait;
-    case TcpState::kCloseWait: return config_->tcp_timeout_close_wait;
-    case TcpState::kLastAck: return config_->tcp_timeout_last_ack;
-    case TcpState::kTimeWait: return config_->tcp_timeout_time_wait;
+    case TcpState::kSynSent2:
+      return config_->tcp_timeout_syn_sent;
+    case TcpState::kSynRecv:
+      return config_->tcp_timeout_syn_recv;
+    case TcpState::kEstablished:
+      return config_->tcp_timeout_established;
+    case TcpState::kFinWait:
+      return config_->tcp_timeout_fin_wait;
+    case TcpState::kCloseWait:
+      return config_->tcp_timeout_close_wait;
+    case TcpState::kLastAck:
+      return config_->tcp_timeout_last_ack;
+    case TcpState::kTimeWait:
+      return config_->tcp_timeout_time_wait;
     case TcpState::kClose:
-    case TcpState::kNone: break;
+    case TcpState::kNone:
+      break;
   }
   return config_->tcp_timeout_close;
 }
@@ -437,9 +471,8 @@ void Conntrack::flush() {
 }
 
 std::size_t Conntrack::live(Instant now) const {
-  return static_cast<std::size_t>(std::count_if(slots_.begin(), slots_.end(), [&](const Entry& entry) {
-    return entry.key_low != 0 && entry.expires > now;
-  }));
+  return static_cast<std::size_t>(std::count_if(
+      slots_.begin(), slots_.end(), [&](const Entry& entry) { return entry.key_low != 0 && entry.expires > now; }));
 }
 
 }  // namespace dcsim::net

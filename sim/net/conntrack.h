@@ -21,11 +21,11 @@ struct FlowKey {
   FlowKey reversed() const { return {to, from, to_port, from_port, protocol}; }
 };
 
-/// What a firewall looks at in one packet. For an ICMP error `flow` carries the ICMP packet's own addresses with ports 0
-/// and `quoted` the offending packet's flow as that packet carried it (valid during the call only).
+/// What a firewall looks at in one packet. For an ICMP error `flow` carries the ICMP packet's own addresses with ports
+/// 0 and `quoted` the offending packet's flow as that packet carried it (valid during the call only).
 struct PacketMeta {
   FlowKey flow;
-  HostId from_host;                 ///< none() for an address of no machine
+  HostId from_host;  ///< none() for an address of no machine
   HostId to_host;
   HostId at;                        ///< hook input and output: the machine whose firewall this is; forward: none()
   std::uint32_t bytes = 0;          ///< IP bytes, for the counters
@@ -54,8 +54,8 @@ struct ConntrackConfig {
   bool tcp_loose = true;                        ///< pick up connections whose SYN was not seen
   std::uint32_t max = 262'144;                  ///< nf_conntrack_max, per table
 
-  /// Sets a timeout by the scenario's name: the sysctl's ("tcp_timeout_established"), with or without "nf_conntrack_", or
-  /// nftables' order of words ("tcp_established_timeout"). False if there is no such name.
+  /// Sets a timeout by the scenario's name: the sysctl's ("tcp_timeout_established"), with or without "nf_conntrack_",
+  /// or nftables' order of words ("tcp_established_timeout"). False if there is no such name.
   bool set(std::string_view name, Duration value);
   /// All names `set` takes in their first form, for messages.
   static std::vector<std::string_view> names();
@@ -66,14 +66,23 @@ struct ConntrackConfig {
 /// Per packet: `classify`, then, if the packet is accepted, `confirm`. As in Linux, classify already advances the TCP
 /// state and renews the timeout of a known flow, whatever the rules then say; a flow that is new enters the table
 /// only in confirm, so a dropped first packet leaves nothing behind.
-/// A flow is `new` until a packet of the reply direction passes, whichever side sends; both directions are `established`
-/// from then on. TCP sequence windows are not checked.
-/// Entries expire lazily; time and order of packets alone decide what the table holds.
+/// A flow is `new` until a packet of the reply direction passes, whichever side sends; both directions are
+/// `established` from then on. TCP sequence windows are not checked. Entries expire lazily; time and order of packets
+/// alone decide what the table holds.
 class Conntrack {
  public:
   enum class Direction : std::uint8_t { kOriginal, kReply };
   enum class TcpState : std::uint8_t {
-    kNone, kSynSent, kSynRecv, kEstablished, kFinWait, kCloseWait, kLastAck, kTimeWait, kClose, kSynSent2
+    kNone,
+    kSynSent,
+    kSynRecv,
+    kEstablished,
+    kFinWait,
+    kCloseWait,
+    kLastAck,
+    kTimeWait,
+    kClose,
+    kSynSent2
   };
   struct Entry;
 
@@ -82,9 +91,9 @@ class Conntrack {
     Entry* entry = nullptr;
     ConnState state = ConnState::kNew;
     Direction direction = Direction::kOriginal;
-    TcpState next = TcpState::kNone;   ///< TCP: where this packet takes the flow
-    bool keep = true;                  ///< false: the packet does not touch the flow (Linux's "ignored")
-    bool remove = false;               ///< the packet ends a flow that was never answered, or a SYN opens an old one anew
+    TcpState next = TcpState::kNone;  ///< TCP: where this packet takes the flow
+    bool keep = true;                 ///< false: the packet does not touch the flow (Linux's "ignored")
+    bool remove = false;  ///< the packet ends a flow that was never answered, or a SYN opens an old one anew
   };
 
   explicit Conntrack(const ConntrackConfig& config) : config_(&config) {}  // the config must outlive the table
@@ -107,10 +116,10 @@ class Conntrack {
 
   /// One flow of the table. 48 bytes.
   struct Entry {
-    std::uint64_t key_low = 0;   ///< 0 in both = free slot
+    std::uint64_t key_low = 0;  ///< 0 in both = free slot
     std::uint64_t key_high = 0;
     Instant expires{0};
-    Instant stream_from{0};      ///< UDP: replies make it a stream only from then on, 2 s after its first packet
+    Instant stream_from{0};  ///< UDP: replies make it a stream only from then on, 2 s after its first packet
     TcpState tcp = TcpState::kNone;
     bool original_is_high = false;  ///< the originator is the greater endpoint of the key
     bool seen_reply = false;
@@ -142,11 +151,11 @@ class Conntrack {
   void rebuild(std::size_t slots, Instant now);
 
   const ConntrackConfig* config_;
-  std::vector<Entry> slots_;         ///< open addressing, linear probing, a power of two
-  std::vector<Entry> spare_;         ///< room for the live entries while the slots are laid out anew
-  std::size_t used_ = 0;             ///< slots that are not free, expired ones included
+  std::vector<Entry> slots_;                     ///< open addressing, linear probing, a power of two
+  std::vector<Entry> spare_;                     ///< room for the live entries while the slots are laid out anew
+  std::size_t used_ = 0;                         ///< slots that are not free, expired ones included
   Instant no_expiry_before_ = Instant::never();  ///< nothing expires before: spares sweeps of a full table
-  std::vector<Address> wide_;        ///< IPv6 addresses seen, numbered; keys hold the number
+  std::vector<Address> wide_;                    ///< IPv6 addresses seen, numbered; keys hold the number
   std::vector<std::uint32_t> wide_index_;
   std::uint64_t early_drops_ = 0;
   std::uint64_t full_drops_ = 0;

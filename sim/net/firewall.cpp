@@ -71,9 +71,12 @@ bool has_gate(const RuleSpec& rule) { return rule.limit || rule.probability; }
 
 std::string_view name_of(FirewallAction action) {
   switch (action) {
-    case FirewallAction::kAccept: return "accept";
-    case FirewallAction::kDrop: return "drop";
-    case FirewallAction::kReject: break;
+    case FirewallAction::kAccept:
+      return "accept";
+    case FirewallAction::kDrop:
+      return "drop";
+    case FirewallAction::kReject:
+      break;
   }
   return "reject";
 }
@@ -84,9 +87,12 @@ std::string_view name_of(RejectWith kind) {
 
 IcmpError icmp_of(RejectWith kind) {
   switch (kind) {
-    case RejectWith::kIcmpHostUnreachable: return IcmpError::kHostUnreachable;
-    case RejectWith::kIcmpAdminProhibited: return IcmpError::kAdminProhibited;
-    default: return IcmpError::kPortUnreachable;
+    case RejectWith::kIcmpHostUnreachable:
+      return IcmpError::kHostUnreachable;
+    case RejectWith::kIcmpAdminProhibited:
+      return IcmpError::kAdminProhibited;
+    default:
+      return IcmpError::kPortUnreachable;
   }
 }
 
@@ -127,7 +133,8 @@ void Firewall::compile() {
     out.any_host = rule.from.is_any() && rule.to.is_any();
     if (!rule.states.empty()) {
       out.states = 0;
-      for (const ConnState state : rule.states) out.states |= static_cast<std::uint8_t>(1u << static_cast<unsigned>(state));
+      for (const ConnState state : rule.states)
+        out.states |= static_cast<std::uint8_t>(1u << static_cast<unsigned>(state));
     }
     compiled_.push_back(out);
   }
@@ -195,8 +202,9 @@ std::int32_t Firewall::first_match(Point& at, const PacketMeta& meta, ConnState 
   return kDefaultRule;
 }
 
-// Hot: a tracked flow finds its rule in its own entry. The entry forgets when the rules change (epoch) and when the flow's
-// state does; everything else a rule looks at is the same for all packets of one direction, but for tokens and draws.
+// Hot: a tracked flow finds its rule in its own entry. The entry forgets when the rules change (epoch) and when the
+// flow's state does; everything else a rule looks at is the same for all packets of one direction, but for tokens and
+// draws.
 std::int32_t Firewall::rule_for(Point& at, const PacketMeta& meta, const Conntrack::Tracked& tracked,
                                 Instant now) const {
   bool cacheable = true;
@@ -424,14 +432,15 @@ Explanation Firewall::explain(const PacketMeta& meta, Instant now) const {
     std::string why = mismatch(rule, meta, state);
     if (why.empty() && has_gate(rule)) why = gate_mismatch(rule, at->gates[static_cast<std::size_t>(id)], now);
     const bool matched = why.empty();
-    out.steps.push_back({id, rule.name, matched,
-                         matched ? "match: " + std::string(name_of(rule.action)) : "no match: " + why});
+    out.steps.push_back(
+        {id, rule.name, matched, matched ? "match: " + std::string(name_of(rule.action)) : "no match: " + why});
     if (!matched) continue;
     out.decision = decision_of(id, meta, state);
     return out;
   }
   out.decision = decision_of(kDefaultRule, meta, state);
-  out.steps.push_back({kDefaultRule, "default", true, "no rule matched: default " + std::string(name_of(config_.default_action))});
+  out.steps.push_back(
+      {kDefaultRule, "default", true, "no rule matched: default " + std::string(name_of(config_.default_action))});
   return out;
 }
 

@@ -42,9 +42,9 @@ struct RuleSpec {
   std::vector<PortRange> ports;         ///< destination; empty = any
   std::vector<PortRange> source_ports;  ///< empty = any
   std::optional<Protocol> protocol;
-  std::vector<ConnState> states;  ///< empty = any
+  std::vector<ConnState> states;             ///< empty = any
   std::optional<std::uint32_t> probability;  ///< billionths
-  std::optional<RateLimit> limit;  ///< asked last: only packets that match all else take a token
+  std::optional<RateLimit> limit;            ///< asked last: only packets that match all else take a token
   FirewallAction action = FirewallAction::kAccept;
   RejectWith reject_with = RejectWith::kIcmpPortUnreachable;  ///< nftables' default
   bool log = false;
@@ -92,28 +92,30 @@ struct Explanation {
     std::string why;  ///< "no match: destination port 8300/tcp is not in 8301/tcp, 8301/udp"
   };
   Decision decision;
-  std::string flow;          ///< "10.0.1.1:8301 -> 10.0.2.1:8301 udp, ct state new"
-  std::vector<Step> steps;   ///< every rule looked at, in order; the last one decides
+  std::string flow;         ///< "10.0.1.1:8301 -> 10.0.2.1:8301 udp, ct state new"
+  std::vector<Step> steps;  ///< every rule looked at, in order; the last one decides
 };
 
 /// An ordered rule list with a default, connection tracking and counters; nftables' semantics (first verdict decides).
 ///
-/// hook forward is one place between zones: one table, PacketMeta::at none(). Hooks input and output guard many machines
-/// with the same rules: PacketMeta::at names the machine, and each machine has its own table, token buckets and draws.
-/// A stateful host firewall has to see both directions: the caller passes a packet of the other direction that was
-/// accepted there to `observe` (a real kernel tracks in prerouting and output, whatever hook filters).
+/// hook forward is one place between zones: one table, PacketMeta::at none(). Hooks input and output guard many
+/// machines with the same rules: PacketMeta::at names the machine, and each machine has its own table, token buckets
+/// and draws. A stateful host firewall has to see both directions: the caller passes a packet of the other direction
+/// that was accepted there to `observe` (a real kernel tracks in prerouting and output, whatever hook filters).
 ///
 /// A disabled firewall accepts, counts and tracks nothing. Enabling it starts with empty tables and full buckets, so a
-/// flow that was running is `new` to it: UDP until both sides sent; TCP is picked up mid-stream (tcp_loose), `new` too until
-/// both sides sent, and a rule has to accept that first packet.
+/// flow that was running is `new` to it: UDP until both sides sent; TCP is picked up mid-stream (tcp_loose), `new` too
+/// until both sides sent, and a rule has to accept that first packet.
 ///
 /// Draws: rule R of the firewall F draws from stream ("firewall/F", "rule/R") or, on a machine M, ("firewall/F/M",
-/// "rule/R"), one draw per packet that matches all but the probability. So no other rule, firewall or machine moves them.
+/// "rule/R"), one draw per packet that matches all but the probability. So no other rule, firewall or machine moves
+/// them.
 class Firewall {
  public:
   using HostName = std::function<std::string(HostId)>;
 
-  /// `host_name` gives a machine's stable name ("dc1/c3"); asked once per machine, needed for hooks input and output only.
+  /// `host_name` gives a machine's stable name ("dc1/c3"); asked once per machine, needed for hooks input and output
+  /// only.
   Firewall(FirewallConfig config, std::uint64_t seed, HostName host_name = {});
   ~Firewall();
   Firewall(Firewall&&) noexcept;
@@ -185,10 +187,10 @@ class Firewall {
     RejectWith reject_with = RejectWith::kIcmpPortUnreachable;
     bool log = false;
   };
-  std::vector<Policy> policies_;     ///< by id + 1; [0] = the default
-  std::vector<HitCounter> hits_;     ///< by id + 1; [0] = the default
+  std::vector<Policy> policies_;                ///< by id + 1; [0] = the default
+  std::vector<HitCounter> hits_;                ///< by id + 1; [0] = the default
   std::vector<std::unique_ptr<Point>> points_;  ///< by machine + 1; [0] = forward
-  std::uint32_t epoch_ = 1;          ///< grows with every change of the rules
+  std::uint32_t epoch_ = 1;                     ///< grows with every change of the rules
   std::uint64_t table_full_drops_ = 0;
 };
 

@@ -217,7 +217,7 @@ SocketError Network::udp_send(HostId from, std::uint16_t from_port, const Endpoi
   const Destination destination = state.resolve(from, wanted);
   packet.segment.to = {wanted, to.port};
   packet.segment.from = {state.source_address(from, packet.segment.to, destination.local), from_port};
-  packet.datagram_bytes = kIpHeader + kUdpHeader + static_cast<std::uint32_t>(payload.size());
+  packet.datagram_bytes = ip_header_of(wanted) + kUdpHeader + static_cast<std::uint32_t>(payload.size());
   packet.segment.payload = std::move(payload);
   return state.send_from_host(id, destination);
 }

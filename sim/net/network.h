@@ -193,8 +193,9 @@ class Network {
 
   // --- firewalls ---------------------------------------------------------------------------------------------------
   /// Hook forward: asked once for every packet between two zones, at the first switch after the sender's access link;
-  /// with `inside_zones` also for packets within a zone (a filtering bridge). Hooks input and output: on `machines`.
-  /// All enabled firewalls of a hook must accept, in the order of adding. Names must differ (checked).
+  /// with `inside_zones` also for packets within a zone (a filtering bridge). Hooks input and output: on `machines`,
+  /// but not for what a machine sends to itself (every real rule set accepts lo). All enabled firewalls of a hook must
+  /// accept, in the order of adding. Names must differ (checked).
   FirewallId add_firewall(FirewallConfig config, const HostSet& machines = HostSet::any(), bool inside_zones = false);
   FirewallId find_firewall(std::string_view name) const;
   std::size_t firewall_count() const;

@@ -81,7 +81,7 @@ PartitionId Network::partition(const PartitionSpec& spec) {
     for (const HostId host : spec.sides[side]) state.side[host.index()] = static_cast<std::uint16_t>(side + 1);
   }
   state_->partitions.push_back(std::move(state));
-  ++state_->active_partitions;
+  state_->active_partitions.push_back({static_cast<std::uint32_t>(state_->partitions.size() - 1)});
   return {static_cast<std::uint32_t>(state_->partitions.size() - 1)};
 }
 
@@ -90,7 +90,7 @@ bool Network::heal(PartitionId partition) {
   PartitionState& old = state_->partitions[partition.index()];
   if (!old.active) return false;
   old.active = false;
-  --state_->active_partitions;
+  std::erase(state_->active_partitions, partition);
   for (const PacketId id : old.held) {
     const OriginId origin = state_->hosts[state_->packets[id].from_host.index()].origin;
     state_->engine.schedule(origin, state_->engine.now(), event(kLeaveHost, id.value, 1));

@@ -226,7 +226,7 @@ struct Network::State {
   std::vector<FirewallId> forward;
   std::vector<NatState> nat;
   std::vector<PartitionState> partitions;
-  std::uint32_t active_partitions = 0;
+  std::vector<PartitionId> active_partitions;  // in order of creation
   std::vector<ImpairmentState> impairments;
   TcpConfig tcp_config;
   std::map<std::uint32_t, TcpConfig> tcp_configs;  // by MTU; stable addresses

@@ -66,7 +66,8 @@ void HostTcp::emit(const TcpSegment& segment) {
   const PacketId id = network_.make_packet(host_, Protocol::kTcp);
   Packet& packet = network_.packets[id];
   packet.segment = segment;
-  packet.datagram_bytes = kIpHeader + segment.header_bytes() + static_cast<std::uint32_t>(segment.payload.size());
+  packet.datagram_bytes =
+      ip_header_of(segment.to.address) + segment.header_bytes() + static_cast<std::uint32_t>(segment.payload.size());
   network_.send_from_host(id, network_.resolve(host_, segment.to.address));
 }
 

@@ -20,10 +20,12 @@ std::string_view name_of(Protocol protocol);  ///< "udp"
 
 /// Header sizes in bytes (RFC 791, 768, 9293, 792). An ICMP error carries the offending IP header and 8 bytes more.
 inline constexpr std::uint32_t kIpHeader = 20;
+inline constexpr std::uint32_t kIpv6Header = 40;  // RFC 8200
 inline constexpr std::uint32_t kUdpHeader = 8;
 inline constexpr std::uint32_t kTcpHeader = 20;
 inline constexpr std::uint32_t kIcmpError = 8 + kIpHeader + 8;
 inline constexpr std::uint32_t kMaxUdpPayload = 65'507;
+inline std::uint32_t ip_header_of(const Address& address) { return address.is_v4() ? kIpHeader : kIpv6Header; }
 
 /// ICMP destination-unreachable errors (RFC 792, 1122, 1812) that the network originates.
 enum class IcmpError : std::uint8_t {

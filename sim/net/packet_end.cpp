@@ -80,7 +80,7 @@ void Network::State::deliver(PacketId id) {
     drop(id, Drop::on_link(DropReason::kCorrupt, packet.corrupted_on));
     return;
   }
-  if (host.hooked && !input_hook(id, packet.to_host)) return;
+  if (host.hooked && packet.from_host != packet.to_host && !input_hook(id, packet.to_host)) return;
   switch (packet.protocol) {
     case Protocol::kUdp:
       return deliver_udp(id, host);

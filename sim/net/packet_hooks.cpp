@@ -138,15 +138,14 @@ bool Network::State::judge(PacketId id, FirewallId firewall, const PacketMeta& m
 bool Network::State::partition_hook(PacketId id) {
   Packet& packet = packets[id];
   if (!packet.to_host.valid()) return true;
-  for (std::uint32_t i = 0; i < partitions.size(); ++i) {
-    PartitionState& p = partitions[i];
-    if (!p.active) continue;
+  for (const PartitionId active : active_partitions) {
+    PartitionState& p = partitions[active.index()];
     const std::uint16_t from = p.side[packet.from_host.index()];
     const std::uint16_t to = p.side[packet.to_host.index()];
     if (from == 0 || to == 0 || from == to) continue;
     if (p.spec.direction == PartitionDirection::kTo && from > to) continue;
     if (p.spec.direction == PartitionDirection::kFrom && from < to) continue;
-    const Drop why = Drop::by(PartitionId{i});
+    const Drop why = Drop::by(active);
     switch (p.spec.mode) {
       case PartitionMode::kDrop:
         drop(id, why);

@@ -65,7 +65,7 @@ SocketError Network::State::send_from_host(PacketId id, const Destination& to) {
     if (const Cause record = observer->packet_sent(engine.now(), info_of(packet)); record.record) packet.cause = record;
   }
   SocketError error = SocketError::kNone;
-  if (host.hooked && !output_hook(id, error)) return error;
+  if (host.hooked && !to.local && !output_hook(id, error)) return error;
   if (to.local) {
     schedule_delivery(id, host.origin, engine.now());
     return SocketError::kNone;
@@ -87,7 +87,7 @@ SocketError Network::State::send_from_host(PacketId id, const Destination& to) {
                                          : graph.vertices()[to.vertex.index()].zone == host.zone;
   packet.forward_hook_due = any_forward(same_zone);
   packet.source_nat_due = host.translated;
-  if (active_partitions != 0 && !partition_hook(id)) return SocketError::kNone;
+  if (!active_partitions.empty() && !partition_hook(id)) return SocketError::kNone;
   leave_host(id);
   return SocketError::kNone;
 }

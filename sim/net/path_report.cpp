@@ -29,11 +29,11 @@ class DryRun {
     packet_.destination_nat = to.destination_nat;
     report_.final_to = packet_.segment.to;
     if (!sender.up) return stop(Drop::because(DropReason::kHostDown), SocketError::kHostDown);
+    if (to.local) return arrive();
     for (const FirewallId f : sender.output) {
       const SocketError said = packet_.protocol == Protocol::kUdp ? SocketError::kPermitted : SocketError::kTimedOut;
       if (!ask(f, from_, "output", false, said)) return report_;
     }
-    if (to.local) return arrive();
     if (to.untranslatable) return stop(Drop::because(DropReason::kNat), SocketError::kTimedOut);
     if (!to.vertex.valid() || !s_.reachable(from_, to)) {
       const LinkId broken = to.vertex.valid() ? s_.graph.failed_link(sender.attachment, to.vertex) : LinkId::none();
@@ -53,9 +53,8 @@ class DryRun {
 
   bool partitions() {
     if (!packet_.to_host.valid()) return true;
-    for (std::uint32_t i = 0; i < s_.partitions.size(); ++i) {
-      const PartitionState& p = s_.partitions[i];
-      if (!p.active) continue;
+    for (const PartitionId active : s_.active_partitions) {
+      const PartitionState& p = s_.partitions[active.index()];
       const std::uint16_t from = p.side[from_.index()], to = p.side[packet_.to_host.index()];
       if (from == 0 || to == 0 || from == to) continue;
       if (p.spec.direction == PartitionDirection::kTo && from > to) continue;
@@ -66,7 +65,7 @@ class DryRun {
         return true;
       }
       const bool rejects = p.spec.mode == PartitionMode::kReject && packet_.protocol == Protocol::kTcp;
-      stop(Drop::by(PartitionId{i}), rejects ? SocketError::kHostUnreachable : SocketError::kTimedOut);
+      stop(Drop::by(active), rejects ? SocketError::kHostUnreachable : SocketError::kTimedOut);
       return false;
     }
     return true;
@@ -168,7 +167,7 @@ class DryRun {
     const HostState& receiver = s_.hosts[packet_.to_host.index()];
     if (!receiver.up) return stop(Drop::because(DropReason::kHostDown), SocketError::kTimedOut);
     for (const FirewallId f : receiver.input) {
-      if (!ask(f, packet_.to_host, "input", false, SocketError::kTimedOut)) return report_;
+      if (packet_.to_host != from_ && !ask(f, packet_.to_host, "input", false, SocketError::kTimedOut)) return report_;
     }
     const bool open = packet_.protocol == Protocol::kUdp
                           ? receiver.udp_sink(packet_.segment.to.port) != nullptr

@@ -33,10 +33,14 @@ std::string PortRange::text() const {
   std::string out = std::to_string(first);
   if (last != first) out += "-" + std::to_string(last);
   switch (protocol) {
-    case 1: return out + "/icmp";
-    case 6: return out + "/tcp";
-    case 17: return out + "/udp";
-    default: return out + "/any";
+    case 1:
+      return out + "/icmp";
+    case 6:
+      return out + "/tcp";
+    case 17:
+      return out + "/udp";
+    default:
+      return out + "/any";
   }
 }
 

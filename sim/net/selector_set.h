@@ -8,8 +8,8 @@
 
 namespace dcsim::net {
 
-/// Whom a firewall rule means by `from` or `to`: machines by id (a dense bitset), addresses outside any machine by CIDR.
-/// Selectors are resolved to this by others, once. Default-constructed = nobody; `any()` = everybody.
+/// Whom a firewall rule means by `from` or `to`: machines by id (a dense bitset), addresses outside any machine by
+/// CIDR. Selectors are resolved to this by others, once. Default-constructed = nobody; `any()` = everybody.
 class HostSet {
  public:
   static HostSet any() {

@@ -1,6 +1,6 @@
 #pragma once
-#include <cstdint>
 #include <compare>
+#include <cstdint>
 #include <memory>
 #include <string_view>
 #include <vector>
@@ -17,8 +17,8 @@ namespace dcsim::net {
 /// Flag bits as on the wire (RFC 9293 3.1).
 enum TcpFlag : std::uint8_t { kTcpFin = 1, kTcpSyn = 2, kTcpRst = 4, kTcpPsh = 8, kTcpAck = 16 };
 
-/// A TCP segment. Options are those of Linux: MSS, SACK-permitted, timestamps and window scale on a SYN (40 header bytes),
-/// timestamps on all else (32), none on a RST that no connection sent (20).
+/// A TCP segment. Options are those of Linux: MSS, SACK-permitted, timestamps and window scale on a SYN (40 header
+/// bytes), timestamps on all else (32), none on a RST that no connection sent (20).
 struct TcpSegment {
   Endpoint from;  ///< canonical addresses
   Endpoint to;
@@ -26,8 +26,8 @@ struct TcpSegment {
   std::uint32_t ack = 0;
   std::uint32_t ts_value = 0;  ///< timestamps option (RFC 7323), milliseconds; valid if `timestamps`
   std::uint32_t ts_echo = 0;
-  std::uint16_t window = 0;    ///< as on the wire: unscaled on a SYN, else to be shifted by the sender's scale
-  std::uint16_t mss = 0;       ///< on a SYN; 0 = absent
+  std::uint16_t window = 0;  ///< as on the wire: unscaled on a SYN, else to be shifted by the sender's scale
+  std::uint16_t mss = 0;     ///< on a SYN; 0 = absent
   std::uint8_t flags = 0;
   std::uint8_t window_scale = kNoScale;  ///< on a SYN
   bool timestamps = false;
@@ -51,10 +51,10 @@ struct TcpConfig {
   /// SYNs sent again at a constant 1 s before the doubling starts, on top of tcp_syn_retries (Linux 6.5; 0 = as before:
   /// 1, 3, 7, 15, 31, 63 s and ETIMEDOUT at 127 s; 4: 1, 2, 3, 4, 5, 7, 11, 19, 35, 67 s and ETIMEDOUT at 131 s).
   std::uint32_t tcp_syn_linear_timeouts = 4;
-  std::uint32_t tcp_synack_retries = 5;    ///< at 1, 3, 7, 15, 31 s, given up at 63 s
-  std::uint32_t tcp_retries2 = 15;         ///< ETIMEDOUT once the first resend is 924.6 s old (doubling from rto_min)
-  std::uint32_t tcp_orphan_retries = 8;    ///< the same for a connection its process has closed: 102.2 s
-  Duration tcp_fin_timeout = 60_s;         ///< FIN-WAIT-2 of a closed connection
+  std::uint32_t tcp_synack_retries = 5;  ///< at 1, 3, 7, 15, 31 s, given up at 63 s
+  std::uint32_t tcp_retries2 = 15;       ///< ETIMEDOUT once the first resend is 924.6 s old (doubling from rto_min)
+  std::uint32_t tcp_orphan_retries = 8;  ///< the same for a connection its process has closed: 102.2 s
+  Duration tcp_fin_timeout = 60_s;       ///< FIN-WAIT-2 of a closed connection
   bool tcp_slow_start_after_idle = true;
   std::uint16_t ephemeral_first = 32'768;  ///< ip_local_port_range
   std::uint16_t ephemeral_last = 60'999;
@@ -62,14 +62,14 @@ struct TcpConfig {
   std::uint32_t receive_buffer = 131'072;  ///< window offered, bytes; scaled on the wire
   std::uint32_t send_buffer = 4'194'304;   ///< unacknowledged bytes from which on a writer blocks (tcp_wmem's maximum)
   Duration initial_rto = 1_s;              ///< RFC 6298 2.1
-  Duration rto_min = 200_ms;               ///< floor of the variance term, as in Linux: RTO = SRTT + max(4 RTTVAR, rto_min)
+  Duration rto_min = 200_ms;  ///< floor of the variance term, as in Linux: RTO = SRTT + max(4 RTTVAR, rto_min)
   Duration rto_max = 120_s;
   Duration delayed_ack = 40_ms;
-  std::uint32_t quick_acks = 16;           ///< segments acknowledged at once at the start, unless it is request and reply
-  std::uint32_t initial_window = 10;       ///< RFC 6928, in segments
-  std::uint32_t duplicate_acks = 3;        ///< RFC 5681 fast retransmit
+  std::uint32_t quick_acks = 16;      ///< segments acknowledged at once at the start, unless it is request and reply
+  std::uint32_t initial_window = 10;  ///< RFC 6928, in segments
+  std::uint32_t duplicate_acks = 3;   ///< RFC 5681 fast retransmit
   Duration time_wait = 60_s;
-  std::uint32_t mtu = 1'500;               ///< of the host's link: MSS = mtu - 40 (IPv4) or - 60
+  std::uint32_t mtu = 1'500;  ///< of the host's link: MSS = mtu - 40 (IPv4) or - 60
 };
 
 /// Names one connection of one stack. A stale id is harmless: calls with it do nothing.
@@ -81,13 +81,22 @@ struct TcpId {
 };
 
 enum class TcpState : std::uint8_t {
-  kClosed, kSynSent, kSynReceived, kEstablished, kFinWait1, kFinWait2, kCloseWait, kClosing, kLastAck, kTimeWait
+  kClosed,
+  kSynSent,
+  kSynReceived,
+  kEstablished,
+  kFinWait1,
+  kFinWait2,
+  kCloseWait,
+  kClosing,
+  kLastAck,
+  kTimeWait
 };
 std::string_view name_of(TcpState state);  ///< "SYN-SENT", as RFC 9293 writes it
 
 /// The texts of a failed connection are text_of(SocketError).
-/// What a stack wants done, called from within its inputs. on_* may call the stack back (send, close, ...); emit and arm must
-/// not. `on_*` is never called for a connection after close(), abort() or on_error.
+/// What a stack wants done, called from within its inputs. on_* may call the stack back (send, close, ...); emit and
+/// arm must not. `on_*` is never called for a connection after close(), abort() or on_error.
 class TcpOutput {
  public:
   virtual ~TcpOutput() = default;
@@ -103,20 +112,21 @@ class TcpOutput {
   virtual void on_data(TcpId id, const Bytes& data) = 0;
   /// The peer sent FIN: no more data. Our direction stays open until shutdown_write or close.
   virtual void on_end(TcpId id) = 0;
-  /// The connection is gone; the id is dead. kRefused, kHostUnreachable, ... while connecting; kReset, kTimedOut, ... later.
+  /// The connection is gone; the id is dead. kRefused, kHostUnreachable, ... while connecting; kReset, kTimedOut, ...
+  /// later.
   virtual void on_error(TcpId id, SocketError error) = 0;
   /// `send_buffer` bytes or more had been waiting; now it is less.
   virtual void on_writable(TcpId id) = 0;
 };
 
-/// A host's TCP (RFC 9293 with Linux's timers and choices), sans-I/O: told the time and the segments, it answers through
-/// TcpOutput. Call order is the order of events; `now` never goes back.
+/// A host's TCP (RFC 9293 with Linux's timers and choices), sans-I/O: told the time and the segments, it answers
+/// through TcpOutput. Call order is the order of events; `now` never goes back.
 ///
-/// Congestion control is NewReno (RFC 5681, 6582) without SACK blocks or tail loss probes. The receive window is fixed. A
-/// process that does not read (set_reading) closes it.
-/// Connections that wait in TIME-WAIT cost 80 bytes and no timer.
-/// Random: initial sequence numbers and ephemeral ports are functions of (stream, 4-tuple, time) or (stream, destination,
-/// count of connects) after RFC 6528 and RFC 6056: no draw is consumed, so connections do not disturb each other.
+/// Congestion control is NewReno (RFC 5681, 6582) without SACK blocks or tail loss probes. The receive window is fixed.
+/// A process that does not read (set_reading) closes it. Connections that wait in TIME-WAIT cost 80 bytes and no timer.
+/// Random: initial sequence numbers and ephemeral ports are functions of (stream, 4-tuple, time) or (stream,
+/// destination, count of connects) after RFC 6528 and RFC 6056: no draw is consumed, so connections do not disturb each
+/// other.
 class TcpStack {
  public:
   /// `config` and `output` must outlive the stack; `stream` is named by the host, purpose "tcp".
@@ -145,18 +155,19 @@ class TcpStack {
   SocketError send(Instant now, TcpId id, const Bytes& data);
   /// Half-close: FIN after what is queued; reading goes on.
   void shutdown_write(Instant now, TcpId id);
-  /// As close(2): FIN after what is queued, data that still comes is answered with RST; unread data (see set_reading) makes
-  /// it a RST at once. A connection in SYN-SENT vanishes without a word.
+  /// As close(2): FIN after what is queued, data that still comes is answered with RST; unread data (see set_reading)
+  /// makes it a RST at once. A connection in SYN-SENT vanishes without a word.
   void close(Instant now, TcpId id);
   /// RST now (SO_LINGER 0).
   void abort(Instant now, TcpId id);
-  /// false: the process does not read, data stays in the kernel and the window closes. true: what waits is delivered now.
+  /// false: the process does not read, data stays in the kernel and the window closes. true: what waits is delivered
+  /// now.
   void set_reading(Instant now, TcpId id, bool reading);
   /// SO_KEEPALIVE: after `idle` without a segment from the peer a probe every `interval`; ETIMEDOUT after `probes`.
   /// idle 0 = off (the default). Go's dialler and listener set 15 s, 15 s, 9.
   void set_keepalive(Instant now, TcpId id, Duration idle, Duration interval, std::uint32_t probes);
-  /// Power off: everything is forgotten, TIME-WAIT and listeners too; nothing is sent, no callback. The peers are left half
-  /// open, and what they send is answered with RST once the host is back.
+  /// Power off: everything is forgotten, TIME-WAIT and listeners too; nothing is sent, no callback. The peers are left
+  /// half open, and what they send is answered with RST once the host is back.
   void reset();
 
   // Inputs.

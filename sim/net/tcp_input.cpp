@@ -11,13 +11,17 @@ namespace {
 SocketError error_of(IcmpError code) {
   switch (code) {
     case IcmpError::kNetUnreachable:
-    case IcmpError::kNetProhibited: return SocketError::kNetUnreachable;
+    case IcmpError::kNetProhibited:
+      return SocketError::kNetUnreachable;
     case IcmpError::kHostUnreachable:
     case IcmpError::kHostProhibited:
-    case IcmpError::kAdminProhibited: return SocketError::kHostUnreachable;
-    case IcmpError::kFragmentationNeeded: return SocketError::kMessageTooLong;
+    case IcmpError::kAdminProhibited:
+      return SocketError::kHostUnreachable;
+    case IcmpError::kFragmentationNeeded:
+      return SocketError::kMessageTooLong;
     case IcmpError::kProtocolUnreachable:
-    case IcmpError::kPortUnreachable: break;
+    case IcmpError::kPortUnreachable:
+      break;
   }
   return SocketError::kRefused;
 }
@@ -121,7 +125,7 @@ void TcpStack::adopt_options(Connection& c, const TcpSegment& segment) {
   c.snd_scale = c.scaling ? std::min<std::uint8_t>(segment.window_scale, 14) : std::uint8_t{0};
   c.rcv_scale = c.scaling ? c.offered_scale : std::uint8_t{0};
   const std::uint32_t theirs = segment.mss != 0 ? segment.mss : 536u;
-  c.mss = std::max(std::min(c.mss, theirs), 64u + 12u) - (c.timestamps ? 12u : 0u);
+  c.mss = std::max(std::min(c.mss, theirs), 64u + kTimestampOption) - (c.timestamps ? kTimestampOption : 0u);
   c.cwnd = config_.initial_window * c.mss;
 }
 
@@ -181,7 +185,8 @@ void TcpStack::measure_rtt(Connection& c, Duration rtt) {
   c.rto = std::min(c.srtt + std::max(c.rttvar * 4, config_.rto_min), config_.rto_max);
 }
 
-// --- a segment of a connection -----------------------------------------------------------------------------------------
+// --- a segment of a connection
+// -----------------------------------------------------------------------------------------
 
 // RFC 9293 3.10.7.4, first check.
 bool TcpStack::acceptable(const Connection& c, const TcpSegment& segment) const {
@@ -230,8 +235,8 @@ void TcpStack::on_connection(Instant now, Connection& c, const TcpSegment& segme
   }
   const TcpId id = c.id;
   if (!process_ack(now, c, segment)) return;
-  const bool data_ahead = !segment.payload.empty() &&
-                          seq_less(c.rcv_nxt, segment.seq + static_cast<std::uint32_t>(segment.payload.size()));
+  const bool data_ahead =
+      !segment.payload.empty() && seq_less(c.rcv_nxt, segment.seq + static_cast<std::uint32_t>(segment.payload.size()));
   if (c.orphan && data_ahead && !c.fin_received) {  // nobody will read it
     send_reset(now, c);
     return destroy(c);
@@ -306,7 +311,8 @@ void TcpStack::on_new_ack(Instant now, Connection& c, std::uint32_t ack) {
   }
 }
 
-// RFC 5681 3.1; an application that sends less than the window allows does not widen it (RFC 7661, Linux is_cwnd_limited).
+// RFC 5681 3.1; an application that sends less than the window allows does not widen it (RFC 7661, Linux
+// is_cwnd_limited).
 void TcpStack::grow_window(Connection& c, std::uint32_t acked, std::uint32_t flight) {
   if (c.cwnd >= kLargestWindow) return;
   if (c.cwnd < c.ssthresh) {
@@ -351,7 +357,8 @@ bool TcpStack::on_fin_acked(Instant now, Connection& c) {
         c.resend_at = c.persist_at = c.ack_at = c.end_at = c.keepalive_at = Instant::never();
       }
       return false;
-    default: return true;
+    default:
+      return true;
   }
 }
 
@@ -454,7 +461,8 @@ void TcpStack::take_fin(Instant now, Connection& c) {
       enter_time_wait(now, c);
       if (c.orphan) destroy(c);
       break;
-    default: break;
+    default:
+      break;
   }
 }
 
@@ -514,7 +522,7 @@ void TcpStack::on_icmp(Instant now, IcmpError code, const Endpoint& local, const
   Connection* c = find(local, remote);
   if (!c || seq_less(seq, c->snd_una) || seq_less(c->snd_max, seq)) return;
   if (code == IcmpError::kFragmentationNeeded) {
-    const std::uint32_t headers = (local.address.is_v4() ? 40u : 60u) + (c->timestamps ? 12u : 0u);
+    const std::uint32_t headers = (local.address.is_v4() ? 40u : 60u) + (c->timestamps ? kTimestampOption : 0u);
     const std::uint32_t fits = std::max(mtu, 552u) - headers;
     if (mtu == 0 || fits >= c->mss || !c->synchronized()) return;
     c->mss = fits;

@@ -8,8 +8,7 @@ namespace dcsim::net {
 
 namespace {
 
-constexpr std::uint32_t kTimestampOption = 12;  // with its two no-operations
-constexpr std::uint32_t kLeastMss = 500;        // Linux's min_pmtu of 552 less headers
+constexpr std::uint32_t kLeastMss = 500;  // Linux's min_pmtu of 552 less headers
 
 std::uint32_t milliseconds(Instant now) { return static_cast<std::uint32_t>(now.ns / 1'000'000); }
 
@@ -109,9 +108,7 @@ void TcpStack::send_syn(Instant now, Connection& c) {
 
 void TcpStack::send_ack(Instant now, Connection& c) { emit(c, make(now, c, kTcpAck, c.snd_max), now); }
 
-void TcpStack::send_reset(Instant now, Connection& c) {
-  emit(c, make(now, c, kTcpRst | kTcpAck, c.snd_max), now);
-}
+void TcpStack::send_reset(Instant now, Connection& c) { emit(c, make(now, c, kTcpRst | kTcpAck, c.snd_max), now); }
 
 // --- local calls -----------------------------------------------------------------------------------------------------
 

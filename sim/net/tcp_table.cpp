@@ -198,9 +198,9 @@ void TcpStack::expire_time_waits(Instant now) {
 }
 
 std::size_t TcpStack::time_waits(Instant now) const {
-  return static_cast<std::size_t>(std::count_if(
-      time_waits_.begin() + static_cast<std::ptrdiff_t>(time_wait_head_), time_waits_.end(),
-      [&](const TimeWait& wait) { return wait.local.port != 0 && wait.until > now; }));
+  return static_cast<std::size_t>(
+      std::count_if(time_waits_.begin() + static_cast<std::ptrdiff_t>(time_wait_head_), time_waits_.end(),
+                    [&](const TimeWait& wait) { return wait.local.port != 0 && wait.until > now; }));
 }
 
 // --- listeners -------------------------------------------------------------------------------------------------------
@@ -267,16 +267,26 @@ std::uint32_t TcpStack::initial_sequence(Instant now, const Endpoint& local, con
 
 std::string_view name_of(TcpState state) {
   switch (state) {
-    case TcpState::kSynSent: return "SYN-SENT";
-    case TcpState::kSynReceived: return "SYN-RECEIVED";
-    case TcpState::kEstablished: return "ESTABLISHED";
-    case TcpState::kFinWait1: return "FIN-WAIT-1";
-    case TcpState::kFinWait2: return "FIN-WAIT-2";
-    case TcpState::kCloseWait: return "CLOSE-WAIT";
-    case TcpState::kClosing: return "CLOSING";
-    case TcpState::kLastAck: return "LAST-ACK";
-    case TcpState::kTimeWait: return "TIME-WAIT";
-    case TcpState::kClosed: break;
+    case TcpState::kSynSent:
+      return "SYN-SENT";
+    case TcpState::kSynReceived:
+      return "SYN-RECEIVED";
+    case TcpState::kEstablished:
+      return "ESTABLISHED";
+    case TcpState::kFinWait1:
+      return "FIN-WAIT-1";
+    case TcpState::kFinWait2:
+      return "FIN-WAIT-2";
+    case TcpState::kCloseWait:
+      return "CLOSE-WAIT";
+    case TcpState::kClosing:
+      return "CLOSING";
+    case TcpState::kLastAck:
+      return "LAST-ACK";
+    case TcpState::kTimeWait:
+      return "TIME-WAIT";
+    case TcpState::kClosed:
+      break;
   }
   return "CLOSED";
 }

@@ -111,11 +111,12 @@ void TopologyReader::read_group(std::uint32_t datacenter, const Value& value) {
   }
   if (const auto kind = reader.choice("kind")) group.kind = static_cast<AgentKind>(*kind);
   const auto count = reader.integer("count");
-  const std::int64_t agents = reader.has("count") ? count.value_or(0) : 1;
-  bool placed = false;
+  std::int64_t agents = count.value_or(1);
+  bool placed = !t_->zones.empty();
+  bool in_zone = false;
   if (const auto zone = reader.text("zone", ValueType::kName)) {
     const auto index = t_->zone_index(zone->text);
-    placed = index.has_value();
+    in_zone = index.has_value();
     group.zone = index.value_or(0);
     std::vector<std::string_view> names;
     for (const Zone& z : t_->zones) names.push_back(z.name);
@@ -139,9 +140,10 @@ void TopologyReader::read_group(std::uint32_t datacenter, const Value& value) {
   }
   if (agents > 1 && !group.pattern.empty() && group.pattern.find("{n}") == std::string::npos) {
     r_.error(code::kConflict, group.at, fmt::format("{} agents would all be called `{}`", agents, group.pattern), fmt::format("did you mean `{}-{{n}}`?", group.pattern));
-    return;
+    agents = 1;
   }
-  if (placed && !group.pattern.empty() && agents > 0) expand(reader, std::move(group), agents, first ? first : single);
+  // Agents with mistakes exist all the same, so that what names them is not a mistake too.
+  if (placed && !group.pattern.empty()) expand(reader, std::move(group), agents, in_zone ? (first ? first : single) : std::nullopt, in_zone);
 }
 
 std::shared_ptr<const ConfigValue> TopologyReader::read_config(MapReader& reader, AgentKind kind) {
@@ -176,13 +178,13 @@ std::shared_ptr<const ConfigValue> TopologyReader::read_config(MapReader& reader
     } else {
       r_.wrong_type(entry->value, reader.what("config"), "a map");
     }
-  } else if (!reader.has("config_file") && !reader.has("config") && reader.usable()) {
+  } else if (!reader.has("config_file") && !reader.has("config") && !reader.misspelt("config") && !reader.misspelt("config_file") && reader.usable()) {
     r_.error(code::kMissingKey, reader.map().span(), "missing key `config` in agent", {}, "config: Consul's (or Serf's) own configuration keys; {} if there are none");
   }
   return std::make_shared<const ConfigValue>(std::move(config));
 }
 
-void TopologyReader::expand(MapReader& reader, AgentGroup group, std::int64_t count, std::optional<Address> first) {
+void TopologyReader::expand(MapReader& reader, AgentGroup group, std::int64_t count, std::optional<Address> first, bool in_zone) {
   if (static_cast<std::uint64_t>(count) > options_.max_agents - std::min(options_.max_agents, t_->agents.size())) {
     r_.error(code::kLimit, reader.has("count") ? reader.entry("count")->value.span() : group.at, fmt::format("more than {} agents", options_.max_agents));
     return;
@@ -211,7 +213,7 @@ void TopologyReader::expand(MapReader& reader, AgentGroup group, std::int64_t co
     }
     if (agent.name.size() > 63 && n == 1) r_.warn(code::kBadValue, group.at, fmt::format("`{}` is longer than the 63 characters of a DNS label", agent.name));
     t_->agents.push_back(std::move(agent));
-    placed_.push_back(first.has_value());
+    placed_.push_back(first.has_value() || !in_zone);
     if (first && zone.cidr.bits >= 0) {
       const std::uint64_t address = std::uint64_t{first->v4_value()} + n - 1;
       if (address > 0xffffffffu) break;

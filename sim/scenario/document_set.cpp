@@ -55,6 +55,7 @@ const DocumentFile* DocumentSet::open(const std::string& path, const SourceSpan&
   if (yaml == nullptr) return nullptr;
   DocumentFile& file = by_key_[key];
   file.path = path;
+  file.broken = yaml->broken;
   file.documents.reserve(yaml->documents.size());
   std::vector<std::vector<std::pair<std::string, SourceSpan>>> includes;
   for (const Node* root : yaml->documents) {
@@ -173,6 +174,7 @@ const Document* DocumentSet::find(Document::Kind kind, const SpannedText& name, 
   const char* what = kind == Document::Kind::kTopology ? "topology" : "scenario";
   Reading reading(out_, no_params());
   if (!looks_like_file(name.text)) {
+    if (from.broken) return nullptr;  // it may well stand in the part that could not be read
     const std::vector<std::string> known = names(kind, from);
     const std::vector<std::string_view> views(known.begin(), known.end());
     reading.error(code::kUndefined, name.at, fmt::format("unknown {} `{}`", what, name.text), did_you_mean(name.text, views),

@@ -26,6 +26,7 @@ struct Document {
 struct DocumentFile {
   std::string path;
   std::vector<Document> documents;
+  bool broken = false;  ///< some could not be read
 };
 
 /// Files, their documents, and how documents build on one another: include, extends.

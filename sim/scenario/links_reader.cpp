@@ -49,7 +49,7 @@ void TopologyReader::read_links(MapReader& document, const std::vector<LinkSet>&
       }
       const Entry* ends = reader.raw("endpoints", ValueType::kEndpoints);
       if (ends == nullptr) {
-        if (reader.usable() && !reader.has("endpoints")) {
+        if (reader.usable() && !reader.has("endpoints") && !reader.misspelt("endpoints")) {
           r_.error(code::kMissingKey, item.span(), "missing key `endpoints` in link", {}, "endpoints: two zones, agents or switches");
         }
         continue;

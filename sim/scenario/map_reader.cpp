@@ -35,18 +35,17 @@ MapReader::MapReader(Reading& reading, const KeyTable& table, const Value& map) 
 void MapReader::check_keys(bool is_document) {
   std::vector<std::string_view> allowed;
   for (const Key& key : table_.keys) allowed.push_back(key.name);
-  std::vector<std::string_view> meant;
   for (const Entry& entry : entries_) {
     if (table_.find(entry.name) != nullptr || (is_document && extension(entry.name))) continue;
     const std::string_view best = nearest(entry.name, allowed);
-    if (!best.empty()) meant.push_back(best);
+    if (!best.empty()) meant_.insert(best);
     reading_.error(code::kUnknownKey, entry.key_span(), fmt::format("unknown key `{}` in {}", entry.name, table_.name),
                    best.empty() ? std::string() : fmt::format("did you mean `{}`?", best), "allowed keys: " + listed(allowed, 60));
   }
   for (const Key& key : table_.keys) {
     if (!key.required || has(key.name)) continue;
     // A misspelt required key is one mistake, not two.
-    if (std::find(meant.begin(), meant.end(), key.name) != meant.end()) continue;
+    if (misspelt(key.name)) continue;
     reading_.error(code::kMissingKey, map_.span(), fmt::format("missing key `{}` in {}", key.name, table_.name), {},
                    fmt::format("{}: {}", key.name, key.doc));
   }
@@ -103,7 +102,13 @@ std::optional<std::int64_t> MapReader::integer(std::string_view key) {
 
 std::optional<Duration> MapReader::duration(std::string_view key) {
   const Entry* e = raw(key, ValueType::kDuration);
-  return e != nullptr ? reading_.duration(e->value, what(key)) : std::nullopt;
+  const auto content = e != nullptr ? reading_.quantity(e->value, what(key), "500ms or 1m30s") : std::nullopt;
+  if (!content) return std::nullopt;
+  auto parsed = parse_duration(content->text);
+  // Nobody means a latency of 250 seconds.
+  if (!parsed && (key == "latency" || key == "jitter") && parsed.error.suggestion == content->text + "s") parsed.error.suggestion = content->text + "ms";
+  if (!parsed) reading_.bad_unit(e->value, parsed.error, what(key), "500ms, 1m30s, 5d");
+  return parsed.value;
 }
 
 std::optional<std::uint32_t> MapReader::percent(std::string_view key) {

@@ -396,7 +396,7 @@ std::optional<Cidr> Reading::cidr(const Value& value, std::string_view what) {
   }
   const auto host = Address::parse(std::string_view(content->text).substr(0, content->text.find('/')));
   if (host && host->v4_value() != network->network) {
-    error(code::kBadValue, value.span(), fmt::format("{}: `{}` has host bits set", what, content->text), fmt::format("did you mean `{}`?", network->text()));
+    warn(code::kNoEffect, value.span(), fmt::format("{}: `{}` has host bits set, which mean nothing", what, content->text), fmt::format("did you mean `{}`?", network->text()));
   }
   return network;
 }
@@ -412,7 +412,7 @@ std::optional<Duration> Reading::duration(const Value& value, std::string_view w
 std::vector<Value> Reading::list(const Value& value, std::string_view what, std::string_view of) {
   std::vector<Value> out;
   if (!value.is(Node::Kind::kList)) {
-    wrong_type(value, what, fmt::format("a list of {}", of), value.scalar() && !of.empty() ? fmt::format("write [{}]", value.node->text.substr(0, 60)) : "");
+    wrong_type(value, what, fmt::format("a list of {}", of), value.scalar() && of.substr(0, 4) != "two " ? fmt::format("write [{}]", value.node->text.substr(0, 60)) : "");
     return out;
   }
   for (const Node* item : value.node->children) out.push_back(follow(item));

@@ -120,6 +120,8 @@ class MapReader {
   bool has(std::string_view key) const { return entry(key) != nullptr; }
   SourceSpan key_span(std::string_view key) const;  ///< the map's own span if it has no such key
   std::string what(std::string_view key) const;
+  /// An unknown key was taken for this one: that it is missing is the same mistake.
+  bool misspelt(std::string_view key) const { return meant_.count(key) != 0; }
 
   const Entry* raw(std::string_view key, ValueType type);
   std::optional<SpannedText> text(std::string_view key, ValueType type = ValueType::kText);
@@ -145,6 +147,7 @@ class MapReader {
   bool usable_ = false;
   std::vector<Entry> entries_;
   std::set<std::string_view> asked_;
+  std::set<std::string_view> meant_;
 };
 
 /// The attributes a link-like map names (link, impair, zone link, uplink).

@@ -132,7 +132,7 @@ void ScenarioReader::read_faults(MapReader& document) {
       if (kinds == nullptr) continue;
       for (SpannedText& kind : r_.one_or_many(kinds->value, reader.what(key))) fault.kinds.push_back(std::move(kind.text));
     }
-    if (reader.usable() && !reader.has("kinds") && !reader.has("kind")) r_.error(code::kMissingKey, item.span(), "missing key `kinds` in fault", {}, "for example kinds: [crash, pause]");
+    if (reader.usable() && !reader.has("kinds") && !reader.has("kind") && !reader.misspelt("kinds") && !reader.misspelt("kind")) r_.error(code::kMissingKey, item.span(), "missing key `kinds` in fault", {}, "for example kinds: [crash, pause]");
     fault.targets = reader.selector("targets");
     check_selector(fault.targets);
     fault.interval = reader.duration("interval");
@@ -243,7 +243,9 @@ void ScenarioReader::read_expect(MapReader& document) {
         e.expression = *expression;
       }
     }
-    if (reader.usable() && given.empty()) r_.error(code::kMissingKey, item.span(), "an expectation needs `always`, `never`, `eventually` or `finally`");
+    bool misspelt = false;
+    for (const auto& [key, kind] : kKinds) misspelt = misspelt || reader.misspelt(key);
+    if (reader.usable() && given.empty() && !misspelt) r_.error(code::kMissingKey, item.span(), "an expectation needs `always`, `never`, `eventually` or `finally`");
     for (std::size_t i = 1; i < given.size(); ++i) r_.error(code::kConflict, reader.key_span(given[i]), fmt::format("`{}` and `{}` exclude each other", given[0], given[i]), {}, "write two expectations");
     e.after = step_ref(reader, "after", false);
     e.until = step_ref(reader, "until", false);

@@ -15,10 +15,10 @@ using T = ValueType;
 
 constexpr const char* kParam = "\\$\\{[A-Za-z_][A-Za-z0-9_.-]*\\}";
 
-Json ref(std::string_view name) { return {{"$ref", fmt::format("#/definitions/{}", name)}}; }
+Json reference(std::string_view name) { return {{"$ref", fmt::format("#/definitions/{}", name)}}; }
 Json any_of(std::vector<Json> parts) { return {{"anyOf", std::move(parts)}}; }
 Json patterned(const char* description, const char* pattern) {
-  return any_of({{{"description", description}, {"type", "string"}, {"pattern", pattern}}, ref("param")});
+  return any_of({{{"description", description}, {"type", "string"}, {"pattern", pattern}}, reference("param")});
 }
 Json map_of(Json value) { return {{"type", "object"}, {"additionalProperties", std::move(value)}}; }
 Json list_of(Json value) { return {{"type", "array"}, {"items", std::move(value)}}; }
@@ -45,17 +45,17 @@ Json base_definitions() {
   d["cidr"] = patterned("a network: 10.20.10.0/24", "^[0-9]{1,3}(\\.[0-9]{1,3}){3}/[0-9]{1,2}$");
   d["ipv4"] = patterned("an address: 10.20.10.11", "^[0-9]{1,3}(\\.[0-9]{1,3}){3}$");
   d["rate"] = patterned("so often: 10/s, 5/m", "^[0-9]+/(s|m|h)$");
-  d["factor"] = any_of({{{"type", "number"}, {"exclusiveMinimum", 0}}, ref("param")});
+  d["factor"] = any_of({{{"type", "number"}, {"exclusiveMinimum", 0}}, reference("param")});
   d["oneOrMany"] = any_of({text(), list_of(text())});
   d["labels"] = map_of(text());
   d["ports"] = list_of(any_of({{{"type", "string"}, {"pattern", "^[0-9]+(-[0-9]+)?/(tcp|udp|icmp|any)$"}},
-                               {{"description", "a service"}, {"type", "string"}, {"pattern", "^[^0-9/-][^/]*$"}}, ref("param")}));
+                               {{"description", "a service"}, {"type", "string"}, {"pattern", "^[^0-9/-][^/]*$"}}, reference("param")}));
   d["stepRef"] = {{"description", "a step's name, optionally + 30s; where a window is meant, also a duration from the start"}, {"type", "string"}};
   d["expression"] = {{"description", "an expression over series"}, {"type", "string"}};
   d["textMatch"] = {{"description", "exact text, or /regex/"}, {"type", "string"}};
   d["anySelector"] = {{"description", "'role=client, dc=dc1', 'all', one agent 'alpha-1.dc1', a zone, a map, or a list of these"},
-                      {"anyOf", {text(), list_of(any_of({text(), ref("selector")})), ref("selector")}}};
-  d["pick"] = any_of({{{"type", "integer"}, {"minimum", 1}}, ref("percent"), {{"enum", {"one", "all", "leader", "followers"}}}});
+                      {"anyOf", {text(), list_of(any_of({text(), reference("selector")})), reference("selector")}}};
+  d["pick"] = any_of({{{"type", "integer"}, {"minimum", 1}}, reference("percent"), {{"enum", {"one", "all", "leader", "followers"}}}});
   return d;
 }
 
@@ -64,48 +64,48 @@ Json type_schema(const Key& key) {
     case T::kText: return text();
     case T::kName:
     case T::kFile: return {{"type", "string"}, {"minLength", 1}};
-    case T::kBool: return any_of({{{"type", "boolean"}}, ref("param")});
+    case T::kBool: return any_of({{{"type", "boolean"}}, reference("param")});
     case T::kInteger: {
       Json number = {{"type", "integer"}};
       if (key.minimum != 0 || key.maximum != 0) number["minimum"] = key.minimum;
       if (key.maximum != 0 && key.maximum < 0x7fffffff) number["maximum"] = key.maximum;
-      return any_of({number, ref("param")});
+      return any_of({number, reference("param")});
     }
-    case T::kDuration: return ref("duration");
-    case T::kSignedDuration: return ref("signed_duration");
-    case T::kSize: return ref("size");
-    case T::kBandwidth: return ref("bandwidth");
-    case T::kPercent: return ref("percent");
-    case T::kSignedPercent: return ref("signed_percent");
-    case T::kFactor: return ref("factor");
-    case T::kCidr: return ref("cidr");
-    case T::kIpv4: return ref("ipv4");
-    case T::kPorts: return ref("ports");
-    case T::kSelector: return ref("anySelector");
-    case T::kExpression: return ref("expression");
-    case T::kStepRef: return ref("stepRef");
-    case T::kTextMatch: return ref("textMatch");
-    case T::kRate: return ref("rate");
+    case T::kDuration: return reference("duration");
+    case T::kSignedDuration: return reference("signed_duration");
+    case T::kSize: return reference("size");
+    case T::kBandwidth: return reference("bandwidth");
+    case T::kPercent: return reference("percent");
+    case T::kSignedPercent: return reference("signed_percent");
+    case T::kFactor: return reference("factor");
+    case T::kCidr: return reference("cidr");
+    case T::kIpv4: return reference("ipv4");
+    case T::kPorts: return reference("ports");
+    case T::kSelector: return reference("anySelector");
+    case T::kExpression: return reference("expression");
+    case T::kStepRef: return reference("stepRef");
+    case T::kTextMatch: return reference("textMatch");
+    case T::kRate: return reference("rate");
     case T::kSeeds: return any_of({{{"type", "integer"}, {"minimum", 0}}, {{"type", "string"}, {"pattern", "^[0-9]+(\\.\\.[0-9]+)?$"}}});
-    case T::kEnum: return key.choices.size() == 1 ? Json{{"const", key.choices[0]}} : any_of({{{"enum", key.choices}}, ref("param")});
+    case T::kEnum: return key.choices.size() == 1 ? Json{{"const", key.choices[0]}} : any_of({{{"enum", key.choices}}, reference("param")});
     case T::kVersion: return {{"const", 1}};
-    case T::kStringMap: return ref("labels");
+    case T::kStringMap: return reference("labels");
     case T::kLabelList: return list_of(text());
     case T::kEvents: return any_of({{{"enum", {"all", "none"}}}, list_of(text())});
-    case T::kPick: return ref("pick");
-    case T::kOneOrMany: return ref("oneOrMany");
+    case T::kPick: return reference("pick");
+    case T::kOneOrMany: return reference("oneOrMany");
     case T::kEnumList: return list_of({{"enum", key.choices}});
-    case T::kMap: return ref(definition(*key.table));
-    case T::kMapOf: return map_of(ref(definition(*key.table)));
-    case T::kListOf: return list_of(ref(definition(*key.table)));
-    case T::kEvery: return any_of({ref("duration"), ref(definition(*key.table))});
-    case T::kDurationMap: return map_of(ref("duration"));
-    case T::kPortsMap: return map_of(ref("ports"));
-    case T::kAddressesMap: return map_of(list_of(ref("ipv4")));
+    case T::kMap: return reference(definition(*key.table));
+    case T::kMapOf: return map_of(reference(definition(*key.table)));
+    case T::kListOf: return list_of(reference(definition(*key.table)));
+    case T::kEvery: return any_of({reference("duration"), reference(definition(*key.table))});
+    case T::kDurationMap: return map_of(reference("duration"));
+    case T::kPortsMap: return map_of(reference("ports"));
+    case T::kAddressesMap: return map_of(list_of(reference("ipv4")));
     case T::kConfig:
     case T::kFree: return {{"type", "object"}};
     case T::kFreeList: return {{"type", "array"}};
-    case T::kSelectorList: return {{"type", "array"}, {"minItems", 2}, {"items", ref("anySelector")}};
+    case T::kSelectorList: return {{"type", "array"}, {"minItems", 2}, {"items", reference("anySelector")}};
     case T::kEndpoints: return {{"type", "array"}, {"minItems", 2}, {"maxItems", 2}, {"items", text()}};
     case T::kMatrix: return map_of({{"type", "array"}});
     case T::kAssignments: return list_of({{"type", "object"}});
@@ -199,7 +199,7 @@ std::string schema_json() {
   schema["title"] = "dcsim topology or scenario document (version 1)";
   schema["type"] = "object";
   schema["required"] = {"version", "kind", "name"};
-  schema["oneOf"] = {ref("topology"), ref("scenario")};
+  schema["oneOf"] = {reference("topology"), reference("scenario")};
   Json definitions = base_definitions();
   for (const KeyTable* table : key_tables()) definitions[definition(*table)] = table_schema(*table);
   schema["definitions"] = definitions;

@@ -46,8 +46,8 @@ std::string_view nearest(std::string_view name, const std::vector<std::string_vi
   for (const std::string_view candidate : candidates) {
     const std::string other = folded(candidate);
     const int d = edit_distance(wanted, other, limit);
-    // Two edits in a word of three letters are another word.
-    if (d < best_distance && d * 2 <= static_cast<int>(std::max(wanted.size(), other.size()))) {
+    // Two edits in a word of four letters are another word.
+    if (d < best_distance && d * 5 <= 2 * static_cast<int>(std::max(wanted.size(), other.size()))) {
       best = candidate;
       best_distance = d;
     }

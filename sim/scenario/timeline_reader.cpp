@@ -90,7 +90,8 @@ void ScenarioReader::read_trigger(MapReader& reader, Step& step) {
   for (const std::string_view key : {"at", "after", "when"}) {
     if (reader.has(key)) given.push_back(key);
   }
-  if (given.empty() && !reader.has("every")) {
+  const bool misspelt = reader.misspelt("at") || reader.misspelt("after") || reader.misspelt("when") || reader.misspelt("every");
+  if (given.empty() && !reader.has("every") && !misspelt) {
     r_.error(code::kMissingKey, reader.map().span(), "a step needs `at`, `after`, `when` or `every`", {}, "for example at: 3m");
   }
   if (given.size() > 1) {
@@ -114,11 +115,7 @@ void ScenarioReader::read_action(MapReader& reader, Step& step) {
   if (reader.usable() && given.empty()) {
     // A misspelt action has been reported as an unknown key.
     const std::vector<std::string_view> actions(kActions.begin(), kActions.end());
-    Diagnostics unheard;
-    Reading quiet(unheard, r_.scope());
-    bool misspelt = false;
-    for (const Entry& entry : quiet.entries(reader.map(), "step")) misspelt = misspelt || (step_keys().find(entry.name) == nullptr && !nearest(entry.name, actions).empty());
-    if (!misspelt) r_.error(code::kMissingKey, reader.map().span(), "a step needs an action", {}, "one of: " + listed(actions));
+    if (std::none_of(actions.begin(), actions.end(), [&](std::string_view a) { return reader.misspelt(a); })) r_.error(code::kMissingKey, reader.map().span(), "a step needs an action", {}, "one of: " + listed(actions));
   }
   for (std::size_t i = 1; i < given.size(); ++i) {
     r_.error(code::kConflict, reader.key_span(given[i]), fmt::format("a step has one action, but this one has `{}` and `{}`", given[0], given[i]), {}, "write two steps");
@@ -154,7 +151,7 @@ void ScenarioReader::warn_unused(MapReader& reader, std::string_view action) {
   if (reader.has("config") && action != "restart") r_.error(code::kConflict, reader.key_span("config"), fmt::format("`config` goes with `restart`, not with `{}`", action));
   if (reader.has("stagger") && !process && action != "run") r_.warn(code::kNoEffect, reader.key_span("stagger"), fmt::format("`stagger` has no effect on `{}`", action));
   if (reader.has("agent") && action != "run" && !host) r_.warn(code::kNoEffect, reader.key_span("agent"), fmt::format("`agent` has no effect on `{}`", action), {}, process ? fmt::format("the agents stand behind `{}`", action) : "");
-  if (action == "run" && !reader.has("agent")) r_.error(code::kMissingKey, reader.key_span("run"), "missing key `agent`: where is the command to run?", {}, "for example agent: server-1.dc1");
+  if (action == "run" && !reader.has("agent") && !reader.misspelt("agent")) r_.error(code::kMissingKey, reader.key_span("run"), "missing key `agent`: where is the command to run?", {}, "for example agent: server-1.dc1");
 }
 
 std::optional<ProcessAction> ScenarioReader::process_action(MapReader& reader, std::string_view key, ProcessAction::Kind kind) {

@@ -46,7 +46,7 @@ class TopologyReader {
   AgentKind prevailing_kind(const Value& datacenters);
   void read_group(std::uint32_t datacenter, const Value& value);
   std::shared_ptr<const ConfigValue> read_config(MapReader& reader, AgentKind kind);
-  void expand(MapReader& reader, AgentGroup group, std::int64_t count, std::optional<Address> first);
+  void expand(MapReader& reader, AgentGroup group, std::int64_t count, std::optional<Address> first, bool in_zone);
   void place(std::uint32_t agent, std::uint32_t address, const SourceSpan& at, bool& reported);
   void allot();
 

@@ -140,11 +140,11 @@ Parsed<Duration> duration_of(std::string_view text, bool days) {
     rest.remove_prefix(unit.size());
     const auto factor = unit_of(kTimeUnits, unit);
     if (!factor || (!days && unit == "d")) {
-      if (!unknown_unit) bad = unit;
-      unknown_unit = true;
+            unknown_unit = true;
       std::string_view trimmed = unit;
       while (!trimmed.empty() && trimmed.front() == ' ') trimmed.remove_prefix(1);
       while (!trimmed.empty() && trimmed.back() == ' ') trimmed.remove_suffix(1);
+      if (bad.empty()) bad = trimmed;
       const std::string_view meant = time_unit_meant(trimmed);
       if (meant.empty() || (!days && meant == "d")) return {{}, {fmt::format("`{}` has {}", text, unit.empty() ? "a number without a unit" : fmt::format("the unknown unit `{}`", trimmed)), {}}};
       corrected += fmt::format("{}{}", digits, meant);
@@ -241,7 +241,11 @@ Parsed<Duration> parse_signed_duration(std::string_view text) {
 
 Parsed<Duration> parse_config_duration(std::string_view text) {
   if (text == "0") return {Duration{}, {}};
-  return duration_of(text, false);
+  Parsed<Duration> out = duration_of(text, false);
+  const auto with_days = out ? out : duration_of(text, true);
+  constexpr std::int64_t kHour = 3'600'000'000'000;
+  if (!out && with_days && with_days.value->ns % kHour == 0) out.error.suggestion = fmt::format("{}h", with_days.value->ns / kHour);
+  return out;
 }
 
 Parsed<std::uint64_t> parse_size(std::string_view text) {

@@ -290,7 +290,7 @@ void report_syntax(const YamlFile& file, std::size_t base, const YAML::Exception
   std::string help;
   if (e.msg == YAML::ErrorMsg::MAP_VALUE) help = "check the indentation, and quote a text that contains `: `";
   else if (e.msg == YAML::ErrorMsg::END_OF_MAP || e.msg == YAML::ErrorMsg::END_OF_SEQ) help = "check that this line is indented like its neighbours";
-  else if (e.msg == YAML::ErrorMsg::END_OF_MAP_FLOW) help = "a `{` is not closed by its `}`, or a comma is missing";
+  else if (e.msg == YAML::ErrorMsg::END_OF_MAP_FLOW) help = "a `{` is not closed by its `}`, a comma is missing, or a text with braces needs quotes";
   else if (e.msg == YAML::ErrorMsg::END_OF_SEQ_FLOW) help = "a `[` is not closed by its `]`, or a comma is missing";
   else if (e.msg.find("anchor is not defined") != std::string::npos) help = "an anchor `&name` must come before its alias `*name`, in the same document";
   report(file, {code::kSyntax, "not valid YAML: " + e.msg, at, help}, out);

@@ -91,9 +91,16 @@ Result<Aggregate> Aggregate::make(const AggregateSpec& spec, AgentLabels& agents
 
 bool Aggregate::by_set() const {
   switch (spec_.fn) {
-    case AggregateFn::kAvg: case AggregateFn::kMin: case AggregateFn::kMax: case AggregateFn::kMed:
-    case AggregateFn::kQuantile: case AggregateFn::kAll: case AggregateFn::kAny: return true;
-    default: return false;
+    case AggregateFn::kAvg:
+    case AggregateFn::kMin:
+    case AggregateFn::kMax:
+    case AggregateFn::kMed:
+    case AggregateFn::kQuantile:
+    case AggregateFn::kAll:
+    case AggregateFn::kAny:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -172,7 +179,8 @@ std::vector<Aggregate::Contribution> Aggregate::contributions() const {
   return out;
 }
 
-bool Aggregate::count(Instant t, const LabelValues& labels, std::uint64_t n, const AgentLabels& agents, const NameTable& names) {
+bool Aggregate::count(Instant t, const LabelValues& labels, std::uint64_t n, const AgentLabels& agents,
+                      const NameTable& names) {
   if (phase_ != Phase::kOpen || n == 0 || !matches(labels, agents, names)) return false;
   Past past{.t = t, .from = t, .group = group_of(labels, agents), .n = n, .text = {}, .label = {}};
   Group& g = groups_[past.group];
@@ -319,7 +327,8 @@ void Aggregate::expire(Instant now) {
 Instant Aggregate::next_change(Instant now) const {
   if (phase_ != Phase::kOpen) return Instant::never();
   const auto something = [](const Group& g) { return g.count > 0; };
-  if (spec_.fn == AggregateFn::kRate && std::any_of(groups_.begin(), groups_.end(), something)) return now + Duration{1};
+  if (spec_.fn == AggregateFn::kRate && std::any_of(groups_.begin(), groups_.end(), something))
+    return now + Duration{1};
   if (!ranged()) return Instant::never();
   if (kind_ == SeriesKind::kGauge && spec_.fn == AggregateFn::kAvg && !past_.empty()) return now + Duration{1};
   return past_.empty() ? Instant::never() : std::max(past_.front().t + spec_.range, now);
@@ -333,18 +342,27 @@ double Aggregate::window_seconds(Instant now) const {
 Value Aggregate::read_counter(const Group& g, Instant now) const {
   const auto total = static_cast<double>(g.count);
   switch (spec_.fn) {
-    case AggregateFn::kCount: case AggregateFn::kSum: case AggregateFn::kValue: return Value::of(total);
+    case AggregateFn::kCount:
+    case AggregateFn::kSum:
+    case AggregateFn::kValue:
+      return Value::of(total);
     case AggregateFn::kRate: {
       const double seconds = window_seconds(now);
       return Value::of(seconds > 0 ? total / seconds : 0);
     }
-    case AggregateFn::kDistinct: return Value::of(static_cast<double>(g.labels.size()));
+    case AggregateFn::kDistinct:
+      return Value::of(static_cast<double>(g.labels.size()));
     case AggregateFn::kAvg:
       return g.values.size() ? Value::of(g.values.sum() / static_cast<double>(g.values.size())) : Value::none();
-    case AggregateFn::kMin: return g.values.size() ? Value::of(g.values.min()) : Value::none();
-    case AggregateFn::kMax: return g.values.size() ? Value::of(g.values.max()) : Value::none();
-    case AggregateFn::kMed: case AggregateFn::kQuantile: return quantile(g.values, spec_.p);
-    case AggregateFn::kAll: case AggregateFn::kAny: {
+    case AggregateFn::kMin:
+      return g.values.size() ? Value::of(g.values.min()) : Value::none();
+    case AggregateFn::kMax:
+      return g.values.size() ? Value::of(g.values.max()) : Value::none();
+    case AggregateFn::kMed:
+    case AggregateFn::kQuantile:
+      return quantile(g.values, spec_.p);
+    case AggregateFn::kAll:
+    case AggregateFn::kAny: {
       Value v;
       v.kind = Value::Kind::kList;
       for (const auto& [value, n] : g.values.counts()) v.list.push_back(Value::of(value));
@@ -380,18 +398,29 @@ Value Aggregate::read_gauge(const Group& g, Instant now, const NameTable& names)
   for (const auto& [id, n] : g.texts) texts += n;
   const Multiset& seen = ranged() ? g.held : g.values;
   switch (spec_.fn) {
-    case AggregateFn::kCount: return Value::of(static_cast<double>(g.values.size() + texts));
-    case AggregateFn::kRate: return Value::none();
-    case AggregateFn::kSum: return Value::of(g.values.sum());
+    case AggregateFn::kCount:
+      return Value::of(static_cast<double>(g.values.size() + texts));
+    case AggregateFn::kRate:
+      return Value::none();
+    case AggregateFn::kSum:
+      return Value::of(g.values.sum());
     case AggregateFn::kAvg:
       if (ranged()) return time_average(g, now);
       return seen.size() ? Value::of(seen.sum() / static_cast<double>(seen.size())) : Value::none();
-    case AggregateFn::kMin: return seen.size() ? Value::of(seen.min()) : Value::none();
-    case AggregateFn::kMax: return seen.size() ? Value::of(seen.max()) : Value::none();
-    case AggregateFn::kMed: case AggregateFn::kQuantile: return quantile(seen, spec_.p);
-    case AggregateFn::kDistinct: return Value::of(static_cast<double>(g.labels.size()));
-    case AggregateFn::kAll: case AggregateFn::kAny: return list_of(seen.counts(), g.texts, names);
-    case AggregateFn::kValue: break;
+    case AggregateFn::kMin:
+      return seen.size() ? Value::of(seen.min()) : Value::none();
+    case AggregateFn::kMax:
+      return seen.size() ? Value::of(seen.max()) : Value::none();
+    case AggregateFn::kMed:
+    case AggregateFn::kQuantile:
+      return quantile(seen, spec_.p);
+    case AggregateFn::kDistinct:
+      return Value::of(static_cast<double>(g.labels.size()));
+    case AggregateFn::kAll:
+    case AggregateFn::kAny:
+      return list_of(seen.counts(), g.texts, names);
+    case AggregateFn::kValue:
+      break;
   }
   if (g.values.distinct() + g.texts.size() == 1) {
     return g.texts.empty() ? Value::of(g.values.min()) : Value::of(names.text(NameId{g.texts.begin()->first}));
@@ -405,21 +434,30 @@ Value Aggregate::read_observation(const Group& g, Instant now, const NameTable& 
   const bool numbers = ranged() ? g.values.size() > 0 : g.max >= g.min;
   const double sum = ranged() ? g.values.sum() : g.sum;
   switch (spec_.fn) {
-    case AggregateFn::kCount: return Value::of(static_cast<double>(g.count));
+    case AggregateFn::kCount:
+      return Value::of(static_cast<double>(g.count));
     case AggregateFn::kRate: {
       const double seconds = window_seconds(now);
       return Value::of(seconds > 0 ? static_cast<double>(g.count) / seconds : 0);
     }
-    case AggregateFn::kSum: return Value::of(sum);
-    case AggregateFn::kAvg: return numbers ? Value::of(sum / static_cast<double>(g.count)) : Value::none();
-    case AggregateFn::kMin: return numbers ? Value::of(ranged() ? g.values.min() : g.min) : Value::none();
-    case AggregateFn::kMax: return numbers ? Value::of(ranged() ? g.values.max() : g.max) : Value::none();
-    case AggregateFn::kMed: case AggregateFn::kQuantile: return ranged() ? quantile(g.values, spec_.p) : quantile(g.order, spec_.p);
+    case AggregateFn::kSum:
+      return Value::of(sum);
+    case AggregateFn::kAvg:
+      return numbers ? Value::of(sum / static_cast<double>(g.count)) : Value::none();
+    case AggregateFn::kMin:
+      return numbers ? Value::of(ranged() ? g.values.min() : g.min) : Value::none();
+    case AggregateFn::kMax:
+      return numbers ? Value::of(ranged() ? g.values.max() : g.max) : Value::none();
+    case AggregateFn::kMed:
+    case AggregateFn::kQuantile:
+      return ranged() ? quantile(g.values, spec_.p) : quantile(g.order, spec_.p);
     case AggregateFn::kValue:
       if (!g.any || g.count == 0) return Value::none();
       return g.last_text.valid() ? Value::of(names.text(g.last_text)) : Value::of(g.last);
-    case AggregateFn::kDistinct: return Value::of(static_cast<double>(g.labels.size()));
-    case AggregateFn::kAll: case AggregateFn::kAny: {
+    case AggregateFn::kDistinct:
+      return Value::of(static_cast<double>(g.labels.size()));
+    case AggregateFn::kAll:
+    case AggregateFn::kAny: {
       std::map<double, std::uint64_t> distinct;
       if (!ranged()) g.order.each([&](double v) { distinct.try_emplace(distinct.end(), v, 1); });
       return list_of(ranged() ? g.values.counts() : distinct, g.texts, names);
@@ -430,9 +468,12 @@ Value Aggregate::read_observation(const Group& g, Instant now, const NameTable& 
 
 Value Aggregate::read_group(const Group& g, Instant now, const NameTable& names) const {
   switch (kind_) {
-    case SeriesKind::kCounter: return read_counter(g, now);
-    case SeriesKind::kGauge: return read_gauge(g, now, names);
-    case SeriesKind::kObservation: return read_observation(g, now, names);
+    case SeriesKind::kCounter:
+      return read_counter(g, now);
+    case SeriesKind::kGauge:
+      return read_gauge(g, now, names);
+    case SeriesKind::kObservation:
+      return read_observation(g, now, names);
   }
   return Value::none();
 }

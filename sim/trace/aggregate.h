@@ -16,7 +16,10 @@ namespace dcsim::trace {
 /// Values with their multiplicities, in ascending order.
 class Multiset {
  public:
-  void add(double v) { ++counts_[v]; ++size_; }
+  void add(double v) {
+    ++counts_[v];
+    ++size_;
+  }
   void take(double v);
   std::uint64_t size() const { return size_; }
   double min() const { return counts_.begin()->first; }
@@ -25,7 +28,10 @@ class Multiset {
   double at(std::uint64_t k) const;
   std::size_t distinct() const { return counts_.size(); }
   const std::map<double, std::uint64_t>& counts() const { return counts_; }
-  void clear() { counts_.clear(); size_ = 0; }
+  void clear() {
+    counts_.clear();
+    size_ = 0;
+  }
 
  private:
   std::map<double, std::uint64_t> counts_;
@@ -52,9 +58,11 @@ class Aggregate {
 
   // Hot: each returns true if something changed. Costs the matchers and a map access or two.
   bool count(Instant t, const LabelValues& labels, std::uint64_t n, const AgentLabels& agents, const NameTable& names);
-  bool set(Instant t, const LabelValues& labels, double value, NameId text, const AgentLabels& agents, const NameTable& names);
+  bool set(Instant t, const LabelValues& labels, double value, NameId text, const AgentLabels& agents,
+           const NameTable& names);
   bool remove(Instant t, const LabelValues& labels, const AgentLabels& agents, const NameTable& names);
-  bool observe(Instant t, const LabelValues& labels, double value, NameId text, const AgentLabels& agents, const NameTable& names);
+  bool observe(Instant t, const LabelValues& labels, double value, NameId text, const AgentLabels& agents,
+               const NameTable& names);
 
   Value read(Instant now, const NameTable& names);
   std::vector<MetricHub::Group> read_groups(Instant now, const NameTable& names);
@@ -76,18 +84,18 @@ class Aggregate {
 
   struct Group {
     std::vector<NameId> key;
-    std::uint64_t count = 0;   // counter: total; observation: samples
-    double sum = 0;            // observation
+    std::uint64_t count = 0;  // counter: total; observation: samples
+    double sum = 0;           // observation
     double min = std::numeric_limits<double>::infinity();
     double max = -std::numeric_limits<double>::infinity();
     double last = 0;
     NameId last_text;
-    bool any = false;          // `last` is set
-    Multiset values;           // gauge: now; counter: totals of label sets; ranged observation: samples
-    Multiset held;             // ranged gauge: now and within the range
+    bool any = false;  // `last` is set
+    Multiset values;   // gauge: now; counter: totals of label sets; ranged observation: samples
+    Multiset held;     // ranged gauge: now and within the range
     Counts texts;
-    Counts labels;             // kDistinct
-    OrderStatistics order;     // observation without range
+    Counts labels;          // kDistinct
+    OrderStatistics order;  // observation without range
   };
   /// A label set of a gauge (its value) or of a counter whose function looks at label sets (its total).
   struct Set {
@@ -115,8 +123,8 @@ class Aggregate {
   std::uint32_t group_of(const LabelValues& labels, const AgentLabels& agents);
   std::uint32_t set_of(const LabelValues& labels, std::uint32_t group);
   bool ranged() const { return spec_.range.ns > 0; }
-  bool by_set() const;     // a counter's function looks at the totals of label sets
-  bool ordered() const;    // an observation's function looks at order statistics
+  bool by_set() const;   // a counter's function looks at the totals of label sets
+  bool ordered() const;  // an observation's function looks at order statistics
   void retire(Instant t, Set& set);
   void expire(Instant now);
   void forget(const Past& past);

@@ -28,9 +28,7 @@ inline std::uint32_t get32(const std::uint8_t* p) {
   for (int i = 0; i < 4; ++i) v |= static_cast<std::uint32_t>(p[i]) << (8 * i);
   return v;
 }
-inline std::uint64_t get64(const std::uint8_t* p) {
-  return get32(p) | static_cast<std::uint64_t>(get32(p + 4)) << 32;
-}
+inline std::uint64_t get64(const std::uint8_t* p) { return get32(p) | static_cast<std::uint64_t>(get32(p + 4)) << 32; }
 inline void pad8(std::string& out) { out.append((8 - out.size() % 8) % 8, '\0'); }
 
 }  // namespace dcsim::trace::bin

@@ -47,7 +47,8 @@ void write_perfetto(const Recording& recording, const Write& out) {
   recording.each([&](std::uint64_t, const Record& r) {
     if (r.node >= named.size() || named[r.node]) return true;
     named[r.node] = true;
-    tracks += fmt::format(",\n{{\"ph\":\"M\",\"pid\":1,\"tid\":{},\"name\":\"thread_name\",\"args\":{{\"name\":", r.node);
+    tracks +=
+        fmt::format(",\n{{\"ph\":\"M\",\"pid\":1,\"tid\":{},\"name\":\"thread_name\",\"args\":{{\"name\":", r.node);
     const std::string_view node = recording.text(r.node);
     append_json(tracks, node.empty() ? "(world)" : node);
     tracks += "}}";
@@ -55,16 +56,21 @@ void write_perfetto(const Recording& recording, const Write& out) {
   });
   out(tracks);
   render(recording, out, [&](std::string& text, std::uint64_t n, const Record& r) {
-    text += fmt::format(",\n{{\"ph\":\"X\",\"pid\":1,\"tid\":{},\"ts\":{},\"dur\":0.001,\"cat\":\"dcsim\",\"name\":\"{}\",\"args\":{{\"n\":{},\"details\":",
-                        r.node, micros(r.t), kind_spec(r.ev).name, n);
+    text += fmt::format(
+        ",\n{{\"ph\":\"X\",\"pid\":1,\"tid\":{},\"ts\":{},\"dur\":0.001,\"cat\":\"dcsim\",\"name\":\"{}\",\"args\":{{"
+        "\"n\":{},\"details\":",
+        r.node, micros(r.t), kind_spec(r.ev).name, n);
     append_json(text, details(r, recording));
     text += "}}";
     const auto cause = r.cause == 0 ? std::nullopt : recording.at(r.cause - 1);
     if (!cause) return;
-    text += fmt::format(",\n{{\"ph\":\"s\",\"pid\":1,\"tid\":{},\"ts\":{},\"id\":{},\"cat\":\"cause\",\"name\":\"cause\"}}", cause->node,
-                        micros(cause->t), n);
-    text += fmt::format(",\n{{\"ph\":\"f\",\"bp\":\"e\",\"pid\":1,\"tid\":{},\"ts\":{},\"id\":{},\"cat\":\"cause\",\"name\":\"cause\"}}", r.node,
-                        micros(r.t), n);
+    text +=
+        fmt::format(",\n{{\"ph\":\"s\",\"pid\":1,\"tid\":{},\"ts\":{},\"id\":{},\"cat\":\"cause\",\"name\":\"cause\"}}",
+                    cause->node, micros(cause->t), n);
+    text += fmt::format(
+        ",\n{{\"ph\":\"f\",\"bp\":\"e\",\"pid\":1,\"tid\":{},\"ts\":{},\"id\":{},\"cat\":\"cause\",\"name\":\"cause\"}"
+        "}",
+        r.node, micros(r.t), n);
   });
   out("\n]}\n");
 }
@@ -79,11 +85,13 @@ void write_csv(const Recording& recording, const Write& out) {
 }
 
 void write_json_lines(const Recording& recording, const Write& out) {
-  render(recording, out, [&](std::string& text, std::uint64_t n, const Record& r) { append_json_line(text, n, r, recording); });
+  render(recording, out,
+         [&](std::string& text, std::uint64_t n, const Record& r) { append_json_line(text, n, r, recording); });
 }
 
 void write_text(const Recording& recording, const Write& out) {
-  render(recording, out, [&](std::string& text, std::uint64_t n, const Record& r) { append_text_line(text, n, r, recording); });
+  render(recording, out,
+         [&](std::string& text, std::uint64_t n, const Record& r) { append_text_line(text, n, r, recording); });
 }
 
 }  // namespace dcsim::trace

@@ -103,7 +103,8 @@ std::string describe_difference(const Recording& a, const Recording& b, const Di
     out += fmt::format("{}:\n", *name);
     const auto r = recording->at(difference.number);
     if (!r) {
-      out += difference.number >= recording->size() ? fmt::format("  ends after {} records\n", recording->size()) : "  (not kept)\n";
+      out += difference.number >= recording->size() ? fmt::format("  ends after {} records\n", recording->size())
+                                                    : "  (not kept)\n";
       continue;
     }
     add_chain(out, *recording, difference.number, difference.common_ancestor);

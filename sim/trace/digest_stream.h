@@ -9,7 +9,8 @@
 
 namespace dcsim::trace {
 
-/// The hash over the canonical stream (see Tracer): what the Tracer feeds during a run and a reader feeds to check a file.
+/// The hash over the canonical stream (see Tracer): what the Tracer feeds during a run and a reader feeds to check a
+/// file.
 class DigestStream {
  public:
   DigestStream();

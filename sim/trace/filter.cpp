@@ -5,8 +5,8 @@
 #include <array>
 #include <limits>
 #include <optional>
-#include <regex>
 
+#include "trace/pattern.h"
 #include "trace/render.h"
 
 namespace dcsim::trace {
@@ -18,11 +18,8 @@ struct Term {
   std::string key;  // empty: the whole described line
   Op op = Op::kEqual;
   std::string value;
-  std::optional<std::regex> regex;
+  std::optional<Pattern> pattern;
 };
-
-constexpr std::size_t kMaxPattern = 1024;
-constexpr std::size_t kMaxSubject = 4096;  // libstdc++'s matcher recurses once a character
 
 bool known_field(std::string_view key) {
   if (key == "ev" || key == "node" || key == "n" || key == "t" || key == "cause") return true;
@@ -40,10 +37,14 @@ Term split(std::string_view text) {
   const std::size_t at = text.find_first_of("=!");
   const std::string_view ops = at == std::string_view::npos ? "" : text.substr(at, 2);
   std::size_t width = 0;
-  if (ops == "=~") term.op = Op::kMatches, width = 2;
-  else if (ops == "!~") term.op = Op::kNotMatches, width = 2;
-  else if (ops == "!=") term.op = Op::kNotEqual, width = 2;
-  else if (!ops.empty() && ops[0] == '=') term.op = Op::kEqual, width = ops.size() > 1 && ops[1] == '=' ? 2 : 1;
+  if (ops == "=~")
+    term.op = Op::kMatches, width = 2;
+  else if (ops == "!~")
+    term.op = Op::kNotMatches, width = 2;
+  else if (ops == "!=")
+    term.op = Op::kNotEqual, width = 2;
+  else if (!ops.empty() && ops[0] == '=')
+    term.op = Op::kEqual, width = ops.size() > 1 && ops[1] == '=' ? 2 : 1;
   if (width == 0) {
     term.op = Op::kMatches;
     term.value = text;
@@ -79,12 +80,9 @@ struct Filter::State {
     }
     if (!term.key.empty() && !known_field(term.key)) return fmt::format("no record has a field `{}`", term.key);
     if (term.op == Op::kMatches || term.op == Op::kNotMatches) {
-      if (term.value.size() > kMaxPattern) return fmt::format("a regular expression of more than {} bytes", kMaxPattern);
-      try {
-        term.regex.emplace(term.value, std::regex::ECMAScript | std::regex::optimize);
-      } catch (const std::regex_error& e) {
-        return fmt::format("`{}` is no regular expression: {}", term.value, e.what());
-      }
+      auto pattern = Pattern::compile(term.value);
+      if (!pattern) return pattern.error().text;
+      term.pattern = *pattern;
     }
     terms.push_back(std::move(term));
     return "";
@@ -126,13 +124,7 @@ bool Filter::accepts(std::uint64_t number, const Record& r, const Recording& nam
   for (const Term& term : s.terms) {
     std::string text = term.key.empty() ? describe(r, names) : field_text(r, number, term.key, names);
     if (term.key.empty()) text = fmt::format("{} {}", names.text(r.node), text);
-    bool holds = false;
-    if (term.regex) {
-      if (text.size() > kMaxSubject) text.resize(kMaxSubject);
-      holds = std::regex_search(text, *term.regex);
-    } else {
-      holds = text == term.value;
-    }
+    const bool holds = term.pattern ? term.pattern->found_in(text) : text == term.value;
     if (holds == (term.op == Op::kNotEqual || term.op == Op::kNotMatches)) return false;
   }
   return true;

@@ -15,7 +15,7 @@ namespace dcsim::trace {
 ///   node=X          at this agent
 ///   since=T until=T the time window, as "90s", "1m30s" or seconds; until is exclusive
 ///   key=value  key!=value  key=~regex  key!~regex    on any field as `trace cat` shows it (also t, n, cause)
-///   text=~regex without a key: REGEX alone matches the described line
+///   REGEX           found anywhere in "node event key=value ..."
 /// Regular expressions are ECMAScript's, found anywhere in the value.
 class Filter {
  public:

@@ -26,7 +26,8 @@ class Reader {
       text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
       if (one.find_first_not_of(" \t\r") == std::string_view::npos) continue;
       if (one.size() > kMaxLine) return Error{fmt::format("line {}: longer than {} bytes", line, kMaxLine)};
-      if (const std::string problem = record(one); !problem.empty()) return Error{fmt::format("line {}: {}", line, problem)};
+      if (const std::string problem = record(one); !problem.empty())
+        return Error{fmt::format("line {}: {}", line, problem)};
     }
     return std::move(out_);
   }
@@ -119,9 +120,13 @@ class Reader {
 
   bool text(const FieldSpec& f, const std::string& text, std::uint64_t& number) {
     switch (f.type) {
-      case FieldType::kName: number = name(text); return true;
-      case FieldType::kEndpoint: return endpoint(text, number);
-      case FieldType::kTcpFlags: return flags(text, number);
+      case FieldType::kName:
+        number = name(text);
+        return true;
+      case FieldType::kEndpoint:
+        return endpoint(text, number);
+      case FieldType::kTcpFlags:
+        return flags(text, number);
       case FieldType::kEnum:
         for (std::size_t i = 0; i < f.values.size(); ++i) {
           if (f.values[i] == text) {
@@ -130,7 +135,8 @@ class Reader {
           }
         }
         return false;
-      default: return false;
+      default:
+        return false;
     }
   }
 

@@ -1,14 +1,9 @@
 #include "trace/labels.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
 namespace dcsim::trace {
 namespace {
-
-constexpr std::size_t kMaxPattern = 1024;
-constexpr std::size_t kMaxSubject = 4096;  // libstdc++'s matcher recurses once a character
 
 /// The base that `name` stands for in the series, if its values are agents.
 std::uint8_t agent_base(const SeriesSpec& spec, std::string_view name) {
@@ -76,24 +71,23 @@ Result<Matcher> Matcher::compile(const MatcherSpec& spec, Series series, AgentLa
   matcher.text_ = spec.text;
   matcher.verdicts_.resize(names.size(), kUnknown);
   if (spec.op == MatchOp::kEqual || spec.op == MatchOp::kNotEqual) return matcher;
-  if (spec.text.size() > kMaxPattern) return Error{fmt::format("a regular expression of more than {} bytes", kMaxPattern)};
-  try {
-    matcher.regex_.assign(spec.text, std::regex::ECMAScript | std::regex::optimize);
-  } catch (const std::regex_error& e) {
-    return Error{fmt::format("`{}` is no regular expression: {}", spec.text, e.what())};
-  }
+  auto pattern = Pattern::compile(spec.text);
+  if (!pattern) return pattern.error();
+  matcher.pattern_ = *pattern;
   return matcher;
 }
 
 bool Matcher::judge(std::string_view value) const {
   switch (op_) {
-    case MatchOp::kEqual: return value == text_;
-    case MatchOp::kNotEqual: return value != text_;
+    case MatchOp::kEqual:
+      return value == text_;
+    case MatchOp::kNotEqual:
+      return value != text_;
     case MatchOp::kMatches:
-    case MatchOp::kNotMatches: break;
+    case MatchOp::kNotMatches:
+      break;
   }
-  const bool matched = value.size() <= kMaxSubject && std::regex_match(value.begin(), value.end(), regex_);
-  return matched == (op_ == MatchOp::kMatches);
+  return pattern_->matches(value) == (op_ == MatchOp::kMatches);
 }
 
 }  // namespace dcsim::trace

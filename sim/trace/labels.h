@@ -1,7 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <map>
-#include <regex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -9,6 +9,7 @@
 #include "base/name_table.h"
 #include "base/result.h"
 #include "trace/metrics.h"
+#include "trace/pattern.h"
 
 namespace dcsim::trace {
 
@@ -49,7 +50,10 @@ struct LabelRef {
   /// The value; "absent" and the empty string are both NameId 0.
   // Hot: two array reads.
   NameId value(const LabelValues& labels, const AgentLabels& agents) const {
-    NameId id = base < kMaxSlots ? labels.slot[base] : base == kObserver ? labels.observer : base == kMember ? labels.member : NameId{0};
+    NameId id = base < kMaxSlots    ? labels.slot[base]
+                : base == kObserver ? labels.observer
+                : base == kMember   ? labels.member
+                                    : NameId{0};
     if (column != kItself) id = agents.get(column, id);
     return id.valid() ? id : NameId{0};
   }
@@ -63,9 +67,11 @@ class Matcher {
   // Hot: an array read once a value is known.
   bool matches(const LabelValues& labels, const AgentLabels& agents, const NameTable& names) {
     const NameId id = ref_.value(labels, agents);
-    if (id.index() >= verdicts_.size()) [[unlikely]] verdicts_.resize(names.size(), kUnknown);
+    if (id.index() >= verdicts_.size()) [[unlikely]]
+      verdicts_.resize(names.size(), kUnknown);
     std::uint8_t& verdict = verdicts_[id.index()];
-    if (verdict == kUnknown) [[unlikely]] verdict = judge(names.text(id)) ? kYes : kNo;
+    if (verdict == kUnknown) [[unlikely]]
+      verdict = judge(names.text(id)) ? kYes : kNo;
     return verdict == kYes;
   }
 
@@ -76,7 +82,7 @@ class Matcher {
   LabelRef ref_;
   MatchOp op_ = MatchOp::kEqual;
   std::string text_;
-  std::regex regex_;
+  std::optional<Pattern> pattern_;
   std::vector<std::uint8_t> verdicts_;
 };
 

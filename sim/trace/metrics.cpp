@@ -66,7 +66,8 @@ void MetricHub::do_remove(Instant t, Series s, const LabelValues& labels) {
 }
 
 void MetricHub::do_observe(Instant t, Series s, const LabelValues& labels, double value, NameId text) {
-  state_->feed(s, stamp_, [&](Aggregate& a) { return a.observe(t, labels, value, text, state_->agents, state_->names); });
+  state_->feed(s, stamp_,
+               [&](Aggregate& a) { return a.observe(t, labels, value, text, state_->agents, state_->names); });
 }
 
 void MetricHub::open(AggregateId id, Instant t) {
@@ -115,10 +116,14 @@ std::vector<std::string> MetricHub::contributors(AggregateId id, std::size_t lim
 std::string metrics_csv(std::span<const MetricRow> rows) {
   const auto text_of = [](const Value& v) -> std::string {
     switch (v.kind) {
-      case Value::Kind::kNone: return "";
-      case Value::Kind::kNumber: return number_text(v.number);
-      case Value::Kind::kText: return v.text;
-      case Value::Kind::kList: break;
+      case Value::Kind::kNone:
+        return "";
+      case Value::Kind::kNumber:
+        return number_text(v.number);
+      case Value::Kind::kText:
+        return v.text;
+      case Value::Kind::kList:
+        break;
     }
     std::string joined;
     for (const Value& one : v.list) {

@@ -16,8 +16,9 @@
 
 namespace dcsim::trace {
 
-/// The labels of one emission. `observer` is the agent it happened at (whatever the series calls it: SeriesSpec::agent),
-/// `slot[i]` belongs to SeriesSpec::slots[i]. Unset ids mean "label absent", which matches as the empty string.
+/// The labels of one emission. `observer` is the agent it happened at (whatever the series calls it:
+/// SeriesSpec::agent), `slot[i]` belongs to SeriesSpec::slots[i]. Unset ids mean "label absent", which matches as the
+/// empty string.
 struct LabelValues {
   NameId observer = {};
   NameId member = {};
@@ -25,7 +26,20 @@ struct LabelValues {
   bool operator==(const LabelValues&) const = default;
 };
 
-enum class AggregateFn : std::uint8_t { kCount, kRate, kSum, kAvg, kMin, kMax, kMed, kQuantile, kValue, kDistinct, kAll, kAny };
+enum class AggregateFn : std::uint8_t {
+  kCount,
+  kRate,
+  kSum,
+  kAvg,
+  kMin,
+  kMax,
+  kMed,
+  kQuantile,
+  kValue,
+  kDistinct,
+  kAll,
+  kAny
+};
 enum class MatchOp : std::uint8_t { kEqual, kNotEqual, kMatches, kNotMatches };
 
 /// `label op "text"`. Regular expressions are ECMAScript's and match the whole value, as Prometheus' do.
@@ -41,8 +55,8 @@ struct AggregateSpec {
   double p = 0;
   Series series = Series::kCount_;
   std::vector<MatcherSpec> matchers = {};
-  Duration range = {};                   ///< zero = the whole window
-  std::string label = {};             ///< kDistinct
+  Duration range = {};     ///< zero = the whole window
+  std::string label = {};  ///< kDistinct
   std::vector<std::string> group_by = {};
 };
 
@@ -53,12 +67,22 @@ struct Value {
   Kind kind = Kind::kNone;
   double number = 0;
   std::string text = {};
-  std::vector<Value> list;   ///< kAll, kAny: the distinct values, numbers ascending and then texts in byte order
-  bool ambiguous = false;    ///< kNone because `value` met label sets that differ
+  std::vector<Value> list;  ///< kAll, kAny: the distinct values, numbers ascending and then texts in byte order
+  bool ambiguous = false;   ///< kNone because `value` met label sets that differ
 
   static Value none() { return {}; }
-  static Value of(double n) { Value v; v.kind = Kind::kNumber; v.number = n; return v; }
-  static Value of(std::string_view t) { Value v; v.kind = Kind::kText; v.text = t; return v; }
+  static Value of(double n) {
+    Value v;
+    v.kind = Kind::kNumber;
+    v.number = n;
+    return v;
+  }
+  static Value of(std::string_view t) {
+    Value v;
+    v.kind = Kind::kText;
+    v.text = t;
+    return v;
+  }
   bool operator==(const Value&) const = default;
 };
 
@@ -101,23 +125,29 @@ class MetricHub {
   bool wanted(Series s) const { return wanted_[static_cast<std::size_t>(s)]; }
   // Hot: one branch when nobody asked; else about 20 ns a subscription of the series.
   void count(Instant t, Series s, const LabelValues& labels, std::uint64_t n = 1) {
-    if (wanted(s)) [[unlikely]] do_count(t, s, labels, n);
+    if (wanted(s)) [[unlikely]]
+      do_count(t, s, labels, n);
   }
   void set(Instant t, Series s, const LabelValues& labels, double value) {
-    if (wanted(s)) [[unlikely]] do_set(t, s, labels, value, NameId::none());
+    if (wanted(s)) [[unlikely]]
+      do_set(t, s, labels, value, NameId::none());
   }
   void set_text(Instant t, Series s, const LabelValues& labels, NameId value) {
-    if (wanted(s)) [[unlikely]] do_set(t, s, labels, 0, value);
+    if (wanted(s)) [[unlikely]]
+      do_set(t, s, labels, 0, value);
   }
   /// A gauge's label set has no value any more (the agent stopped, the member was reaped).
   void remove(Instant t, Series s, const LabelValues& labels) {
-    if (wanted(s)) [[unlikely]] do_remove(t, s, labels);
+    if (wanted(s)) [[unlikely]]
+      do_remove(t, s, labels);
   }
   void observe(Instant t, Series s, const LabelValues& labels, double value) {
-    if (wanted(s)) [[unlikely]] do_observe(t, s, labels, value, NameId::none());
+    if (wanted(s)) [[unlikely]]
+      do_observe(t, s, labels, value, NameId::none());
   }
   void observe_text(Instant t, Series s, const LabelValues& labels, NameId value) {
-    if (wanted(s)) [[unlikely]] do_observe(t, s, labels, 0, value);
+    if (wanted(s)) [[unlikely]]
+      do_observe(t, s, labels, 0, value);
   }
 
   // -- windows and reading
@@ -126,8 +156,8 @@ class MetricHub {
   /// Ends the window: the aggregate stays as it is at t.
   void close(AggregateId id, Instant t);
   bool is_open(AggregateId id) const;
-  /// The value at `now` (>= every emission so far), ungrouped; with group_by, over all groups together is not defined: use
-  /// read_groups.
+  /// The value at `now` (>= every emission so far), ungrouped; with group_by, over all groups together is not defined:
+  /// use read_groups.
   Value read(AggregateId id, Instant now);
   /// One row a group seen in the window, in order of the label values' text.
   struct Group {

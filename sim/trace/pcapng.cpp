@@ -9,7 +9,6 @@
 namespace dcsim::trace {
 namespace {
 
-constexpr std::size_t kEthernetBytes = 14;
 constexpr std::size_t kIpv4Bytes = 20;
 constexpr std::size_t kIpv6Bytes = 40;
 constexpr std::size_t kTcpBytes = 20;
@@ -69,9 +68,12 @@ Addresses addresses_of(const CapturedPacket& p) {
 
 std::uint8_t protocol_number(const CapturedPacket& p, bool v4) {
   switch (p.proto) {
-    case Proto::kTcp: return 6;
-    case Proto::kIcmp: return v4 ? 1 : 58;
-    default: return 17;
+    case Proto::kTcp:
+      return 6;
+    case Proto::kIcmp:
+      return v4 ? 1 : 58;
+    default:
+      return 17;
   }
 }
 
@@ -220,11 +222,12 @@ struct PcapngWriter::State {
   bool finished = false;
 };
 
-PcapngWriter::PcapngWriter(std::string path, std::uint32_t snaplen) : state_(std::make_unique<State>(std::move(path), snaplen)) {
+PcapngWriter::PcapngWriter(std::string path, std::uint32_t snaplen)
+    : state_(std::make_unique<State>(std::move(path), snaplen)) {
   std::string body;
   le32(body, 0x1A2B3C4D);  // byte order
   le16(body, 1), le16(body, 0);
-  body.append(8, '\xff');  // section length unknown
+  body.append(8, '\xff');    // section length unknown
   option(body, 4, "dcsim");  // shb_userappl
   option(body, 0, "");
   state_->file.write(block(kSection, body));

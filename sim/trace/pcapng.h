@@ -22,20 +22,20 @@ struct CapturedPacket {
   Proto proto = Proto::kUdp;
   Endpoint src = {};
   Endpoint dst = {};
-  std::uint32_t seq = 0;        ///< TCP
-  std::uint32_t ack = 0;        ///< TCP
-  std::uint8_t flags = 0;       ///< TCP: FIN 1, SYN 2, RST 4, PSH 8, ACK 16
-  std::uint16_t window = 65535; ///< TCP
-  std::uint8_t icmp_type = 0;   ///< ICMP (ICMPv6 between IPv6 addresses)
+  std::uint32_t seq = 0;         ///< TCP
+  std::uint32_t ack = 0;         ///< TCP
+  std::uint8_t flags = 0;        ///< TCP: FIN 1, SYN 2, RST 4, PSH 8, ACK 16
+  std::uint16_t window = 65535;  ///< TCP
+  std::uint8_t icmp_type = 0;    ///< ICMP (ICMPv6 between IPv6 addresses)
   std::uint8_t icmp_code = 0;
-  Bytes payload = {};              ///< of UDP or TCP; after the 8-byte header of ICMP
-  std::string comment = {};        ///< opt_comment, e.g. "dropped by core-fw, rule tenants-apart"
+  Bytes payload = {};        ///< of UDP or TCP; after the 8-byte header of ICMP
+  std::string comment = {};  ///< opt_comment, e.g. "dropped by core-fw, rule tenants-apart"
 };
 
 /// The IP header and first 8 payload bytes of a packet: what an ICMP error quotes (RFC 792).
 Bytes icmp_quote(const CapturedPacket& original);
-/// The Ethernet frame (type II, locally administered addresses made of the IP addresses) with IPv4 or IPv6, correct lengths
-/// and checksums. A payload that IP cannot carry in one datagram is cut to what it can.
+/// The Ethernet frame (type II, locally administered addresses made of the IP addresses) with IPv4 or IPv6, correct
+/// lengths and checksums. A payload that IP cannot carry in one datagram is cut to what it can.
 Buffer ethernet_frame(const CapturedPacket& packet);
 
 /// Writes a pcapng file (draft-ietf-opsawg-pcapng): one section, an interface per name, nanosecond timestamps counted

@@ -10,10 +10,10 @@ using T = FieldType;
 using S = Slot;
 
 constexpr std::string_view kProtos[] = {"none", "udp", "tcp", "icmp"};
-constexpr std::string_view kDropReasons[] = {"none",        "firewall",  "queue-full",  "link-loss", "link-down",
-                                             "mtu",         "no-route",  "no-listener", "host-down", "host-paused",
-                                             "partition",   "checksum",  "tcp-reset",   "buffer-full", "ttl",
-                                             "malformed",   "not-for-us", "rate-limit", "self"};
+constexpr std::string_view kDropReasons[] = {"none",      "firewall",   "queue-full",  "link-loss",   "link-down",
+                                             "mtu",       "no-route",   "no-listener", "host-down",   "host-paused",
+                                             "partition", "checksum",   "tcp-reset",   "buffer-full", "ttl",
+                                             "malformed", "not-for-us", "rate-limit",  "self"};
 constexpr std::string_view kRejects[] = {"none",
                                          "tcp-reset",
                                          "icmp-port-unreachable",
@@ -54,7 +54,8 @@ constexpr FieldSpec kReason = name("reason", S::kA);
 
 constexpr KindSpec packet(std::string_view n, std::string_view meaning) {
   return {n,
-          {kProtoField, kBytesField, kSrc, kDst, name("what", S::kDLo), opt("seq", S::kDHi), opt("flags", S::kBTop, T::kTcpFlags)},
+          {kProtoField, kBytesField, kSrc, kDst, name("what", S::kDLo), opt("seq", S::kDHi),
+           opt("flags", S::kBTop, T::kTcpFlags)},
           meaning};
 }
 constexpr KindSpec judged(std::string_view n, FieldSpec reason, std::string_view by, std::string_view meaning) {
@@ -62,8 +63,8 @@ constexpr KindSpec judged(std::string_view n, FieldSpec reason, std::string_view
 }
 constexpr KindSpec connection(std::string_view n, std::string_view meaning) {
   return {n,
-          {endpoint("local", S::kB), endpoint("remote", S::kC), opt("attempt", S::kX), opt("elapsed", S::kD, T::kDuration),
-           name("detail", S::kA)},
+          {endpoint("local", S::kB), endpoint("remote", S::kC), opt("attempt", S::kX),
+           opt("elapsed", S::kD, T::kDuration), name("detail", S::kA)},
           meaning};
 }
 constexpr KindSpec member(std::string_view n, std::string_view meaning) {
@@ -76,9 +77,7 @@ constexpr KindSpec probe(std::string_view n, std::string_view time, std::string_
           meaning};
 }
 constexpr KindSpec claim(std::string_view n, std::string_view time, std::string_view meaning) {
-  return {n,
-          {kMember, kPool, kBy, kInc, opt("confirmations", S::kCHi), opt(time, S::kD, T::kDuration)},
-          meaning};
+  return {n, {kMember, kPool, kBy, kInc, opt("confirmations", S::kCHi), opt(time, S::kD, T::kDuration)}, meaning};
 }
 constexpr KindSpec join(std::string_view n, std::string_view meaning) {
   return {n,
@@ -114,8 +113,12 @@ constexpr KindSpec kKinds[] = {
     {"fw-accept",
      {kProtoField, kBytesField, kSrc, kDst, name("culprit", S::kDLo), name("rule", S::kDHi)},
      "a firewall rule with `log: true` accepts a packet"},
-    {"packet-duplicated", {kProtoField, kBytesField, kSrc, kDst, name("culprit", S::kDLo)}, "a link delivers a packet twice"},
-    {"packet-corrupted", {kProtoField, kBytesField, kSrc, kDst, name("culprit", S::kDLo)}, "a link flips bits of a packet"},
+    {"packet-duplicated",
+     {kProtoField, kBytesField, kSrc, kDst, name("culprit", S::kDLo)},
+     "a link delivers a packet twice"},
+    {"packet-corrupted",
+     {kProtoField, kBytesField, kSrc, kDst, name("culprit", S::kDLo)},
+     "a link flips bits of a packet"},
     {"packet-malformed",
      {kReason, kSrc, num("bytes", S::kCLo), name("pool", S::kDLo)},
      "received bytes are no message of the protocol and are ignored"},
@@ -131,8 +134,8 @@ constexpr KindSpec kKinds[] = {
     connection("conn-timeout", "a connection (attempt) times out"),
     connection("conn-closed", "a connection ends in order"),
     {"agent-start",
-     {name("role", S::kA), name("zone", S::kBLo), name("dc", S::kBHi), name("segment", S::kCLo), name("address", S::kCHi),
-      name("kind", S::kDLo)},
+     {name("role", S::kA), name("zone", S::kBLo), name("dc", S::kBHi), name("segment", S::kCLo),
+      name("address", S::kCHi), name("kind", S::kDLo)},
      "an agent's process starts"},
     named("agent-stop", "reason", "", "", "an agent leaves and stops"),
     named("agent-crash", "reason", "", "", "an agent's process dies without a word"),
@@ -159,10 +162,14 @@ constexpr KindSpec kKinds[] = {
     {"refute",
      {choice("accusation", S::kX, kAccusations), kMember, kPool, kBy, kInc},
      "a member denies being suspect or dead by a higher incarnation"},
-    {"alive-ignored", {kMember, kPool, name("gate", S::kBHi), kInc}, "an alive message is not accepted, and by which gate"},
+    {"alive-ignored",
+     {kMember, kPool, name("gate", S::kBHi), kInc},
+     "an alive message is not accepted, and by which gate"},
     claim("dead-declared", "suspected", "a member is declared dead"),
     claim("dead-received", "suspected", "a dead message arrives"),
-    {"health-score", {num("score", S::kA), num("before", S::kX), kPool}, "the observer's own health (Lifeguard) changes"},
+    {"health-score",
+     {num("score", S::kA), num("before", S::kX), kPool},
+     "the observer's own health (Lifeguard) changes"},
     {"leave-intent", {kMember, kPool, num("ltime", S::kC)}, "a leave intent is accepted"},
     {"join-intent", {kMember, kPool, num("ltime", S::kC)}, "a join intent is accepted"},
     join("join-attempt", "an agent contacts an address to join its pool"),
@@ -174,10 +181,13 @@ constexpr KindSpec kKinds[] = {
     push_pull("push-pull", "full states were exchanged"),
     push_pull("push-pull-failed", "a state exchange failed"),
     {"segment-listener", {name("segment", S::kA), endpoint("endpoint", S::kC)}, "a server listens for a segment"},
-    {"log", {choice("level", S::kX, kLevels), name("subsystem", S::kBLo), name("text", S::kA)}, "a line of an agent's log"},
+    {"log",
+     {choice("level", S::kX, kLevels), name("subsystem", S::kBLo), name("text", S::kA)},
+     "a line of an agent's log"},
     named("command-run", "command", "step", "", "an operator's command starts"),
     {"command-exit",
-     {name("command", S::kA), num("status", S::kX), name("step", S::kBLo), name("error", S::kBHi), opt("elapsed", S::kD, T::kDuration)},
+     {name("command", S::kA), num("status", S::kX), name("step", S::kBLo), name("error", S::kBHi),
+      opt("elapsed", S::kD, T::kDuration)},
      "an operator's command ends"},
     named("firewall-changed", "firewall", "rule", "change", "a firewall's rules change"),
     {"partition",
@@ -190,7 +200,9 @@ constexpr KindSpec kKinds[] = {
     named("impair-end", "link", "what", "", "a link is as before"),
     {"clock", {name("what", S::kA), {"shift", T::kDuration, S::kD, {}, false}}, "an agent's clock is moved"},
     {"slow", {name("what", S::kA), num("permille", S::kB)}, "an agent's processor or disk slows down"},
-    {"expectation", {name("name", S::kA), choice("verdict", S::kX, kVerdicts), name("detail", S::kBLo)}, "an expectation is decided"},
+    {"expectation",
+     {name("name", S::kA), choice("verdict", S::kX, kVerdicts), name("detail", S::kBLo)},
+     "an expectation is decided"},
     named("check-violation", "checker", "detail", "", "an invariant of the world is broken"),
     {"note", {name("text", S::kA), opt("number", S::kB)}, "a remark"},
 };
@@ -200,28 +212,32 @@ constexpr KindSpec kUnknown{"unknown", {}, "not a kind of this version"};
 constexpr std::uint8_t parts_of(const FieldSpec& field) {
   if (field.type != T::kName && field.type != T::kEndpoint) return 0;
   switch (field.slot) {
-    case S::kA: return kPartA;
-    case S::kB: case S::kBLo: return kPartBLo;
-    case S::kBHi: return kPartBHi;
-    case S::kC: case S::kCLo: return kPartCLo;
-    case S::kCHi: return kPartCHi;
-    case S::kD: case S::kDLo: return kPartDLo;
-    case S::kDHi: return kPartDHi;
-    default: return 0;
+    case S::kA:
+      return kPartA;
+    case S::kB:
+    case S::kBLo:
+      return kPartBLo;
+    case S::kBHi:
+      return kPartBHi;
+    case S::kC:
+    case S::kCLo:
+      return kPartCLo;
+    case S::kCHi:
+      return kPartCHi;
+    case S::kD:
+    case S::kDLo:
+      return kPartDLo;
+    case S::kDHi:
+      return kPartDHi;
+    default:
+      return 0;
   }
 }
 
-constexpr std::array<std::uint8_t, kEvCount> kNameParts = [] {
-  std::array<std::uint8_t, kEvCount> parts{};
-  for (std::size_t i = 0; i < kEvCount; ++i) {
-    for (const FieldSpec& f : kKinds[i].slots) parts[i] = static_cast<std::uint8_t>(parts[i] | parts_of(f));
-  }
-  return parts;
-}();
-
 template <class V>
 void put(std::uint8_t*& out, V v) {
-  for (std::size_t i = 0; i < sizeof(V); ++i) *out++ = static_cast<std::uint8_t>(static_cast<std::uint64_t>(v) >> (8 * i));
+  for (std::size_t i = 0; i < sizeof(V); ++i)
+    *out++ = static_cast<std::uint8_t>(static_cast<std::uint64_t>(v) >> (8 * i));
 }
 template <class V>
 V take(const std::uint8_t*& in) {
@@ -247,24 +263,43 @@ std::optional<Ev> find_kind(std::string_view text) {
   return std::nullopt;
 }
 
-std::uint8_t name_parts(std::uint16_t ev) { return ev < kEvCount ? kNameParts[ev] : 0; }
+constinit const std::array<std::uint8_t, kEvCount> kNameParts = [] {
+  std::array<std::uint8_t, kEvCount> parts{};
+  for (std::size_t i = 0; i < kEvCount; ++i) {
+    for (const FieldSpec& f : kKinds[i].slots) parts[i] = static_cast<std::uint8_t>(parts[i] | parts_of(f));
+  }
+  return parts;
+}();
 
 std::uint64_t slot_value(const Record& r, Slot slot) {
   constexpr std::uint64_t kLow = 0xffffffffu;
   switch (slot) {
-    case S::kX: return r.x;
-    case S::kA: return r.a;
-    case S::kB: return r.b;
-    case S::kC: return r.c;
-    case S::kD: return r.d;
-    case S::kBLo: return r.b & kLow;
-    case S::kBHi: return r.b >> 32;
-    case S::kCLo: return r.c & kLow;
-    case S::kCHi: return r.c >> 32;
-    case S::kDLo: return r.d & kLow;
-    case S::kDHi: return r.d >> 32;
-    case S::kBTop: return r.b >> 48;
-    case S::kCTop: return r.c >> 48;
+    case S::kX:
+      return r.x;
+    case S::kA:
+      return r.a;
+    case S::kB:
+      return r.b;
+    case S::kC:
+      return r.c;
+    case S::kD:
+      return r.d;
+    case S::kBLo:
+      return r.b & kLow;
+    case S::kBHi:
+      return r.b >> 32;
+    case S::kCLo:
+      return r.c & kLow;
+    case S::kCHi:
+      return r.c >> 32;
+    case S::kDLo:
+      return r.d & kLow;
+    case S::kDHi:
+      return r.d >> 32;
+    case S::kBTop:
+      return r.b >> 48;
+    case S::kCTop:
+      return r.c >> 48;
   }
   return 0;
 }
@@ -276,19 +311,45 @@ void set_slot(Record& r, Slot slot, std::uint64_t v) {
   const auto high = [&](std::uint64_t& word) { word = (word & kLow) | v << 32; };
   const auto top = [&](std::uint64_t& word) { word = (word & kBelowTop) | v << 48; };
   switch (slot) {
-    case S::kX: r.x = static_cast<std::uint16_t>(v); break;
-    case S::kA: r.a = static_cast<std::uint32_t>(v); break;
-    case S::kB: r.b = v; break;
-    case S::kC: r.c = v; break;
-    case S::kD: r.d = v; break;
-    case S::kBLo: low(r.b); break;
-    case S::kBHi: high(r.b); break;
-    case S::kCLo: low(r.c); break;
-    case S::kCHi: high(r.c); break;
-    case S::kDLo: low(r.d); break;
-    case S::kDHi: high(r.d); break;
-    case S::kBTop: top(r.b); break;
-    case S::kCTop: top(r.c); break;
+    case S::kX:
+      r.x = static_cast<std::uint16_t>(v);
+      break;
+    case S::kA:
+      r.a = static_cast<std::uint32_t>(v);
+      break;
+    case S::kB:
+      r.b = v;
+      break;
+    case S::kC:
+      r.c = v;
+      break;
+    case S::kD:
+      r.d = v;
+      break;
+    case S::kBLo:
+      low(r.b);
+      break;
+    case S::kBHi:
+      high(r.b);
+      break;
+    case S::kCLo:
+      low(r.c);
+      break;
+    case S::kCHi:
+      high(r.c);
+      break;
+    case S::kDLo:
+      low(r.d);
+      break;
+    case S::kDHi:
+      high(r.d);
+      break;
+    case S::kBTop:
+      top(r.b);
+      break;
+    case S::kCTop:
+      top(r.c);
+      break;
   }
 }
 

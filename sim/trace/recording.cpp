@@ -186,7 +186,8 @@ Result<Recording> Recording::load(const std::string& path) {
 }
 
 std::size_t Recording::block_at(std::uint64_t index) const {
-  if (index < blocks_.size() && blocks_[static_cast<std::size_t>(index)].index == index) return static_cast<std::size_t>(index);
+  if (index < blocks_.size() && blocks_[static_cast<std::size_t>(index)].index == index)
+    return static_cast<std::size_t>(index);
   const auto it = std::lower_bound(blocks_.begin(), blocks_.end(), index,
                                    [](const Block& b, std::uint64_t i) { return b.index < i; });
   return static_cast<std::size_t>(it - blocks_.begin());
@@ -255,7 +256,9 @@ std::optional<Digest> Recording::recompute() const {
   NameTable table;
   std::vector<NameId> ids;
   for (const std::string_view text : names_) ids.push_back(table.intern(text));
-  const auto id = [&](std::uint64_t local) { return local < ids.size() ? ids[static_cast<std::size_t>(local)] : NameId{0}; };
+  const auto id = [&](std::uint64_t local) {
+    return local < ids.size() ? ids[static_cast<std::size_t>(local)] : NameId{0};
+  };
   Tracer tracer(table);
   each([&](std::uint64_t, Record r) {
     for (const FieldSpec& f : kind_spec(r.ev).fields()) {

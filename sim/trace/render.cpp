@@ -30,34 +30,55 @@ std::string_view enum_text(const FieldSpec& field, std::uint64_t v) {
 
 bool absent(const FieldSpec& field, std::uint64_t v, const Recording& names) {
   switch (field.type) {
-    case FieldType::kName: return names.text(static_cast<std::uint32_t>(v)).empty();
-    case FieldType::kEndpoint: return names.text(static_cast<std::uint32_t>(v & kHostMask)).empty() && (v >> 32 & 0xffff) == 0;
-    default: return field.omit_zero && v == 0;
+    case FieldType::kName:
+      return names.text(static_cast<std::uint32_t>(v)).empty();
+    case FieldType::kEndpoint:
+      return names.text(static_cast<std::uint32_t>(v & kHostMask)).empty() && (v >> 32 & 0xffff) == 0;
+    default:
+      return field.omit_zero && v == 0;
   }
 }
 
 /// A field's value as `trace cat` shows it.
 std::string value_text(const FieldSpec& field, std::uint64_t v, const Recording& names) {
   switch (field.type) {
-    case FieldType::kNone: return "";
-    case FieldType::kInt: return fmt::format("{}", v);
-    case FieldType::kName: return std::string(names.text(static_cast<std::uint32_t>(v)));
-    case FieldType::kDuration: return duration_text(static_cast<std::int64_t>(v));
-    case FieldType::kEndpoint: return endpoint_text(v, names);
-    case FieldType::kEnum: return std::string(enum_text(field, v));
-    case FieldType::kTcpFlags: return flags_text(v);
-    case FieldType::kBool: return v ? "true" : "false";
+    case FieldType::kNone:
+      return "";
+    case FieldType::kInt:
+      return fmt::format("{}", v);
+    case FieldType::kName:
+      return std::string(names.text(static_cast<std::uint32_t>(v)));
+    case FieldType::kDuration:
+      return duration_text(static_cast<std::int64_t>(v));
+    case FieldType::kEndpoint:
+      return endpoint_text(v, names);
+    case FieldType::kEnum:
+      return std::string(enum_text(field, v));
+    case FieldType::kTcpFlags:
+      return flags_text(v);
+    case FieldType::kBool:
+      return v ? "true" : "false";
   }
   return "";
 }
 
 void append_json_value(std::string& out, const FieldSpec& field, std::uint64_t v, const Recording& names) {
   switch (field.type) {
-    case FieldType::kInt: fmt::format_to(std::back_inserter(out), FMT_COMPILE("{}"), v); break;
-    case FieldType::kDuration: fmt::format_to(std::back_inserter(out), FMT_COMPILE("{}"), static_cast<std::int64_t>(v)); break;
-    case FieldType::kName: append_json(out, names.text(static_cast<std::uint32_t>(v))); break;
-    case FieldType::kBool: out += v ? "true" : "false"; break;
-    default: append_json(out, value_text(field, v, names)); break;
+    case FieldType::kInt:
+      fmt::format_to(std::back_inserter(out), FMT_COMPILE("{}"), v);
+      break;
+    case FieldType::kDuration:
+      fmt::format_to(std::back_inserter(out), FMT_COMPILE("{}"), static_cast<std::int64_t>(v));
+      break;
+    case FieldType::kName:
+      append_json(out, names.text(static_cast<std::uint32_t>(v)));
+      break;
+    case FieldType::kBool:
+      out += v ? "true" : "false";
+      break;
+    default:
+      append_json(out, value_text(field, v, names));
+      break;
   }
 }
 
@@ -135,7 +156,8 @@ bool take_number(std::string_view& text, std::uint64_t& whole, std::uint64_t& bi
   if (after.find('.') != std::string_view::npos) return false;
   whole = billionths = 0;
   for (const char c : before) whole = whole * 10 + static_cast<std::uint64_t>(c - '0');
-  for (std::size_t i = 0; i < 9; ++i) billionths = billionths * 10 + (i < after.size() ? static_cast<std::uint64_t>(after[i] - '0') : 0);
+  for (std::size_t i = 0; i < 9; ++i)
+    billionths = billionths * 10 + (i < after.size() ? static_cast<std::uint64_t>(after[i] - '0') : 0);
   text.remove_prefix(number.size());
   return true;
 }
@@ -147,8 +169,13 @@ bool parse_duration(std::string_view text, std::int64_t& ns) {
     std::string_view name;
     std::uint64_t ns;
   };
-  constexpr Unit kUnits[] = {{"ns", 1},  {"us", 1'000},          {"ms", 1'000'000},         {"s", 1'000'000'000},
-                             {"m", 60'000'000'000}, {"h", 3'600'000'000'000}, {"d", 86'400'000'000'000}};
+  constexpr Unit kUnits[] = {{"ns", 1},
+                             {"us", 1'000},
+                             {"ms", 1'000'000},
+                             {"s", 1'000'000'000},
+                             {"m", 60'000'000'000},
+                             {"h", 3'600'000'000'000},
+                             {"d", 86'400'000'000'000}};
   std::int64_t total = 0;
   if (text.empty()) return false;
   bool first = true;
@@ -163,7 +190,8 @@ bool parse_duration(std::string_view text, std::int64_t& ns) {
       if (u.name == name) unit = u.ns;
     }
     if (unit == 0) return false;
-    const std::uint64_t part = unit >= 1'000 ? billionths * (unit / 1'000) / 1'000'000 : billionths * unit / 1'000'000'000;
+    const std::uint64_t part =
+        unit >= 1'000 ? billionths * (unit / 1'000) / 1'000'000 : billionths * unit / 1'000'000'000;
     std::int64_t product = 0;
     if (__builtin_mul_overflow(whole, unit, &product) || __builtin_add_overflow(total, product, &total) ||
         __builtin_add_overflow(total, part, &total)) {
@@ -176,7 +204,8 @@ bool parse_duration(std::string_view text, std::int64_t& ns) {
 }
 
 void append_json_line(std::string& out, std::uint64_t number, const Record& r, const Recording& names) {
-  fmt::format_to(std::back_inserter(out), FMT_COMPILE("{{\"t\":{},\"n\":{},\"ev\":\"{}\""), r.t, number, kind_spec(r.ev).name);
+  fmt::format_to(std::back_inserter(out), FMT_COMPILE("{{\"t\":{},\"n\":{},\"ev\":\"{}\""), r.t, number,
+                 kind_spec(r.ev).name);
   if (const std::string_view node = names.text(r.node); !node.empty()) {
     out += ",\"node\":";
     append_json(out, node);
@@ -193,8 +222,8 @@ void append_json_line(std::string& out, std::uint64_t number, const Record& r, c
 
 void append_text_line(std::string& out, std::uint64_t number, const Record& r, const Recording& names) {
   const std::string_view node = names.text(r.node);
-  fmt::format_to(std::back_inserter(out), FMT_COMPILE("{:>16}  {:<18} {:<17}"), time_text(r.t), node.empty() ? "-" : node,
-                 kind_spec(r.ev).name);
+  fmt::format_to(std::back_inserter(out), FMT_COMPILE("{:>16}  {:<18} {:<17}"), time_text(r.t),
+                 node.empty() ? "-" : node, kind_spec(r.ev).name);
   append_details(out, r, names);
   fmt::format_to(std::back_inserter(out), FMT_COMPILE("  #{}\n"), number);
 }

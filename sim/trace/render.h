@@ -11,11 +11,11 @@ class Recording;
 
 // Records as text. Name ids are those of the Recording that is passed.
 
-
 /// One line of trace.jsonl, with its newline: {"t":..,"n":..,"ev":"..","node":"..",fields..,"cause":..}. Durations are
 /// integer nanoseconds, endpoints "host:port", absent names and insignificant zeros left out. Appends to `out`.
 void append_json_line(std::string& out, std::uint64_t number, const Record& r, const Recording& names);
-/// One line of `trace cat`: time in seconds with nanoseconds, node, event, key=value details, record number. With newline.
+/// One line of `trace cat`: time in seconds with nanoseconds, node, event, key=value details, record number. With
+/// newline.
 void append_text_line(std::string& out, std::uint64_t number, const Record& r, const Recording& names);
 /// Only "event key=value ..." without time and node.
 std::string describe(const Record& r, const Recording& names);

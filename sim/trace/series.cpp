@@ -25,7 +25,8 @@ constexpr SeriesSpec pooled(std::string_view name, K kind, std::string_view unit
   return row(name, kind, unit, "observer", false, {"pool", "segment", extra}, meaning);
 }
 /// At one agent.
-constexpr SeriesSpec at(std::string_view name, K kind, std::string_view unit, std::string_view meaning, Slots slots = {}) {
+constexpr SeriesSpec at(std::string_view name, K kind, std::string_view unit, std::string_view meaning,
+                        Slots slots = {}) {
   return row(name, kind, unit, "node", false, slots, meaning);
 }
 constexpr SeriesSpec firewall(std::string_view name, std::string_view meaning) {
@@ -51,7 +52,8 @@ constexpr SeriesSpec kTable[] = {
     about("consul.serf.member.failed", K::kCounter, "events", "a member is failed in the observer's view"),
     about("consul.serf.member.update", K::kCounter, "events", "a member's tags or address changed"),
     about("consul.serf.member.reap", K::kCounter, "events", "a failed or left member is forgotten"),
-    about("consul.serf.member.flap", K::kCounter, "events", "a member came back within the flap timeout after it failed"),
+    about("consul.serf.member.flap", K::kCounter, "events",
+          "a member came back within the flap timeout after it failed"),
     pooled("consul.serf.events", K::kCounter, "events", "user events received", "event"),
     pooled("consul.serf.queries", K::kCounter, "queries", "queries received", "event"),
     pooled("consul.serf.msgs.received", K::kObservation, "B", "size of each Serf message received"),
@@ -59,13 +61,15 @@ constexpr SeriesSpec kTable[] = {
     pooled("consul.serf.queue.Intent", K::kObservation, "messages", "depth of the intent queue, sampled"),
     pooled("consul.serf.queue.Event", K::kObservation, "messages", "depth of the event queue, sampled"),
     pooled("consul.serf.queue.Query", K::kObservation, "messages", "depth of the query queue, sampled"),
-    pooled("consul.serf.coordinate.adjustment-ms", K::kObservation, "ms", "how far a Vivaldi update moved the coordinate"),
+    pooled("consul.serf.coordinate.adjustment-ms", K::kObservation, "ms",
+           "how far a Vivaldi update moved the coordinate"),
     pooled("consul.serf.coordinate.rejected", K::kCounter, "events", "coordinates refused as invalid"),
     pooled("consul.serf.snapshot.appendLine", K::kObservation, "ms", "time to append a line to the snapshot"),
     pooled("consul.serf.snapshot.compact", K::kObservation, "ms", "time to compact the snapshot"),
 
     about("consul.memberlist.msg.alive", K::kCounter, "messages", "alive messages handled", "by"),
-    about("consul.memberlist.msg.suspect", K::kCounter, "messages", "suspicions: suspect messages handled, own ones too", "by"),
+    about("consul.memberlist.msg.suspect", K::kCounter, "messages",
+          "suspicions: suspect messages handled, own ones too", "by"),
     about("consul.memberlist.msg.dead", K::kCounter, "messages", "dead messages handled, own ones too", "by"),
     pooled("consul.memberlist.health.score", K::kGauge, "score", "Lifeguard's awareness: 0 is healthy"),
     about("consul.memberlist.probeNode", K::kObservation, "ms", "duration of a probe"),
@@ -77,7 +81,8 @@ constexpr SeriesSpec kTable[] = {
     pooled("consul.memberlist.udp.sent", K::kCounter, "B", "bytes sent in packets"),
     pooled("consul.memberlist.udp.received", K::kCounter, "B", "bytes received in packets"),
     pooled("consul.memberlist.degraded.probe", K::kCounter, "probes", "probes made while the health score was not 0"),
-    pooled("consul.memberlist.degraded.timeout", K::kCounter, "suspicions", "suspicions that expired without the confirmations hoped for"),
+    pooled("consul.memberlist.degraded.timeout", K::kCounter, "suspicions",
+           "suspicions that expired without the confirmations hoped for"),
     pooled("consul.memberlist.queue.broadcasts", K::kObservation, "messages", "depth of the broadcast queue, sampled"),
     pooled("consul.memberlist.node.instances", K::kGauge, "members", "members by state", "node_state"),
     pooled("consul.memberlist.size.local", K::kObservation, "B", "size of the state sent in a push/pull"),
@@ -99,7 +104,8 @@ constexpr SeriesSpec kTable[] = {
     at("consul.raft.replication.appendEntries.rpc", K::kObservation, "ms", "round trip of AppendEntries", {"peer"}),
     at("consul.raft.replication.appendEntries.logs", K::kCounter, "entries", "entries replicated", {"peer"}),
     at("consul.raft.replication.heartbeat", K::kObservation, "ms", "round trip of a heartbeat", {"peer"}),
-    at("consul.raft.replication.installSnapshot", K::kObservation, "ms", "time to install a snapshot at a follower", {"peer"}),
+    at("consul.raft.replication.installSnapshot", K::kObservation, "ms", "time to install a snapshot at a follower",
+       {"peer"}),
     at("consul.raft.rpc.appendEntries", K::kObservation, "ms", "time to process AppendEntries"),
     at("consul.raft.rpc.requestVote", K::kObservation, "ms", "time to process RequestVote"),
     at("consul.raft.rpc.installSnapshot", K::kObservation, "ms", "time to process InstallSnapshot"),
@@ -122,12 +128,14 @@ constexpr SeriesSpec kTable[] = {
     at("consul.rpc.consistentRead", K::kObservation, "ms", "time to make sure that a read is consistent"),
     at("consul.rpc.raft_handoff", K::kCounter, "connections", "Raft connections handed over"),
     at("consul.rpc.queries_blocking", K::kGauge, "requests", "blocking queries in progress"),
-    at("consul.rpc.rate_limit.exceeded", K::kCounter, "requests", "requests refused by the server's rate limit", {"method"}),
+    at("consul.rpc.rate_limit.exceeded", K::kCounter, "requests", "requests refused by the server's rate limit",
+       {"method"}),
     at("consul.rpc.server.call", K::kObservation, "ms", "time to serve an RPC", {"method", "errored", "leader"}),
     at("consul.client.rpc", K::kCounter, "requests", "RPC requests made by a client agent"),
     at("consul.client.rpc.exceeded", K::kCounter, "requests", "requests refused by the client's own rate limit"),
     at("consul.client.rpc.failed", K::kCounter, "requests", "RPC requests of a client agent that failed"),
-    at("consul.client.rpc.error", K::kCounter, "requests", "RPC requests of a client agent that a server answered with an error", {"server"}),
+    at("consul.client.rpc.error", K::kCounter, "requests",
+       "RPC requests of a client agent that a server answered with an error", {"server"}),
     at("consul.catalog.register", K::kObservation, "ms", "time to register in the catalog"),
     at("consul.catalog.deregister", K::kObservation, "ms", "time to deregister from the catalog"),
     at("consul.leader.barrier", K::kObservation, "ms", "time of the barrier after an election"),
@@ -147,22 +155,33 @@ constexpr SeriesSpec kTable[] = {
     row("sim.link.drop", K::kCounter, "packets", "", false, {"link", "reason"}, "packets lost on a link"),
     row("sim.packet.drop", K::kCounter, "packets", "", false, {"reason", "culprit", "from", "to", "port", "proto"},
         "packets that did not arrive, by reason"),
-    at("sim.packet.malformed", K::kCounter, "packets", "received bytes that are no message, by reason", {"reason", "pool"}),
+    at("sim.packet.malformed", K::kCounter, "packets", "received bytes that are no message, by reason",
+       {"reason", "pool"}),
     at("sim.node.packets", K::kCounter, "packets", "packets of a node", {"proto", "direction"}),
     at("sim.node.bytes", K::kCounter, "B", "bytes of a node's packets with their headers", {"proto", "direction"}),
-    at("sim.node.gossip_bytes_per_s", K::kGauge, "B/s", "gossip bytes a node sent a second, over the last sample interval"),
+    at("sim.node.gossip_bytes_per_s", K::kGauge, "B/s",
+       "gossip bytes a node sent a second, over the last sample interval"),
     at("sim.conn.opened", K::kCounter, "connections", "TCP connections established", {"to", "port"}),
     at("sim.conn.failed", K::kCounter, "connections", "TCP connections that failed or broke", {"to", "port", "reason"}),
 
-    textual(about("sim.member.status", K::kGauge, "", "the status of a member in the observer's view: alive, failed, left, leaving")),
-    lan_unless_said(pooled("sim.members.alive", K::kGauge, "members", "alive members in the observer's view, itself included; its LAN pool unless a pool is named")),
-    lan_unless_said(pooled("sim.members.failed", K::kGauge, "members", "failed members in the observer's view; its LAN pool unless a pool is named")),
-    row("sim.join.rejected", K::kCounter, "events", "observer", false, {"joiner", "reason", "pool", "segment"}, "a merge gate refused a member"),
-    row("sim.join.time", K::kObservation, "s", "joiner", false, {"pool", "segment"}, "from an agent's start to its first successful join"),
-    row("sim.join.failed", K::kCounter, "attempts", "joiner", false, {"pool", "segment", "error"}, "join attempts that reached nobody"),
-    row("sim.converge.time", K::kObservation, "s", "", false, {"pool", "segment"}, "from a change to the moment when all views of a pool agree"),
+    textual(about("sim.member.status", K::kGauge, "",
+                  "the status of a member in the observer's view: alive, failed, left, leaving")),
+    lan_unless_said(
+        pooled("sim.members.alive", K::kGauge, "members",
+               "alive members in the observer's view, itself included; its LAN pool unless a pool is named")),
+    lan_unless_said(pooled("sim.members.failed", K::kGauge, "members",
+                           "failed members in the observer's view; its LAN pool unless a pool is named")),
+    row("sim.join.rejected", K::kCounter, "events", "observer", false, {"joiner", "reason", "pool", "segment"},
+        "a merge gate refused a member"),
+    row("sim.join.time", K::kObservation, "s", "joiner", false, {"pool", "segment"},
+        "from an agent's start to its first successful join"),
+    row("sim.join.failed", K::kCounter, "attempts", "joiner", false, {"pool", "segment", "error"},
+        "join attempts that reached nobody"),
+    row("sim.converge.time", K::kObservation, "s", "", false, {"pool", "segment"},
+        "from a change to the moment when all views of a pool agree"),
     about("sim.detect.time", K::kObservation, "s", "from a member's end to the moment when the observer knows"),
-    about("sim.suspect.refute_time", K::kObservation, "s", "from the start of a suspicion to its refutation, at the observer", "by"),
+    about("sim.suspect.refute_time", K::kObservation, "s",
+          "from the start of a suspicion to its refutation, at the observer", "by"),
     about("sim.suspect.started", K::kCounter, "suspicions", "suspicions that the observer began", "by"),
     about("sim.probe.timeout", K::kCounter, "probes", "no direct ack in time"),
     about("sim.probe.failed", K::kCounter, "probes", "no ack by any path: a suspicion starts"),
@@ -176,8 +195,10 @@ constexpr SeriesSpec kTable[] = {
     rpc("sim.rpc.count", K::kCounter, "requests", "RPCs made"),
     rpc("sim.rpc.error", K::kCounter, "requests", "RPCs that failed"),
     rpc("sim.rpc.unavailable", K::kObservation, "s", "from the first failed RPC to a datacenter to the next success"),
-    row("sim.area.members", K::kGauge, "members", "observer", false, {"area", "dc", "status"}, "members of a network area in the observer's view, by their datacenter and status"),
-    row("sim.area.recover_time", K::kObservation, "s", "observer", false, {"area", "dc"}, "from an area's first failed member to all alive again"),
+    row("sim.area.members", K::kGauge, "members", "observer", false, {"area", "dc", "status"},
+        "members of a network area in the observer's view, by their datacenter and status"),
+    row("sim.area.recover_time", K::kObservation, "s", "observer", false, {"area", "dc"},
+        "from an area's first failed member to all alive again"),
     row("sim.raft.leaderless_time", K::kObservation, "s", "", false, {"dc"}, "time without a leader, each gap"),
 
     at("sim.agent.up", K::kGauge, "bool", "1 while the agent's process runs"),
@@ -187,7 +208,8 @@ constexpr SeriesSpec kTable[] = {
 static_assert(std::size(kTable) == kSeriesCount);
 
 constexpr std::string_view kImplied[] = {"role", "zone", "dc", "segment"};
-constexpr std::string_view kAgentNames[] = {"observer", "node", "agent", "member", "from", "to", "joiner", "by", "peer"};
+constexpr std::string_view kAgentNames[] = {"observer", "node",   "agent", "member", "from",
+                                            "to",       "joiner", "by",    "peer"};
 constexpr std::string_view kAgentAliases[] = {"observer", "node", "agent"};
 
 bool contains(std::span<const std::string_view> list, std::string_view text) {
@@ -216,10 +238,10 @@ struct UnitScale {
   std::string_view name;
   double factor;
 };
-constexpr UnitScale kTimes[] = {{"ns", 1e-9}, {"us", 1e-6}, {"ms", 1e-3},    {"s", 1},
+constexpr UnitScale kTimes[] = {{"ns", 1e-9}, {"us", 1e-6}, {"ms", 1e-3}, {"s", 1},
                                 {"min", 60},  {"m", 60},    {"h", 3600}};
-constexpr UnitScale kSizes[] = {{"B", 1},     {"KB", 1e3},          {"kB", 1e3},   {"KiB", 1024},
-                                {"MB", 1e6},  {"MiB", 1048576},     {"GB", 1e9},   {"GiB", 1073741824.0}};
+constexpr UnitScale kSizes[] = {{"B", 1},    {"KB", 1e3},      {"kB", 1e3}, {"KiB", 1024},
+                                {"MB", 1e6}, {"MiB", 1048576}, {"GB", 1e9}, {"GiB", 1073741824.0}};
 
 double scale_of(std::span<const UnitScale> units, std::string_view name) {
   for (const UnitScale& unit : units) {
@@ -267,7 +289,8 @@ std::vector<std::string_view> suggest_series(std::string_view name, std::size_t 
   for (const SeriesSpec& spec : kTable) {
     std::size_t distance = edit_distance(name, spec.name);
     // "serf.member.failed" and "member.failed" miss only what everybody leaves out.
-    if (name.size() >= 4 && spec.name.find(name) != std::string_view::npos) distance = std::min<std::size_t>(distance, 2);
+    if (name.size() >= 4 && spec.name.find(name) != std::string_view::npos)
+      distance = std::min<std::size_t>(distance, 2);
     if (distance <= std::max<std::size_t>(3, name.size() / 4)) near.emplace_back(distance, spec.name);
   }
   std::stable_sort(near.begin(), near.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
@@ -317,9 +340,12 @@ std::vector<std::string> labels_of(Series series, std::span<const std::string> a
 
 std::string_view series_kind_name(SeriesKind kind) {
   switch (kind) {
-    case K::kCounter: return "counter";
-    case K::kGauge: return "gauge";
-    case K::kObservation: return "observation";
+    case K::kCounter:
+      return "counter";
+    case K::kGauge:
+      return "gauge";
+    case K::kObservation:
+      return "observation";
   }
   return "";
 }
@@ -332,7 +358,8 @@ std::optional<double> convert_unit(double value, std::string_view from, std::str
     from.remove_suffix(2);
     to.remove_suffix(2);
   }
-  for (const std::span<const UnitScale> units : {std::span<const UnitScale>(kTimes), std::span<const UnitScale>(kSizes)}) {
+  for (const std::span<const UnitScale> units :
+       {std::span<const UnitScale>(kTimes), std::span<const UnitScale>(kSizes)}) {
     const double a = scale_of(units, from);
     const double b = scale_of(units, to);
     if (a == 0 || b == 0) continue;
@@ -347,7 +374,9 @@ std::string series_reference() {
     const SeriesSpec& spec = kTable[i];
     std::string labels;
     const auto add = [&](std::string_view label) {
-      if (!label.empty()) labels += (labels.empty() ? "" : ",") + std::string(label);
+      if (label.empty()) return;
+      if (!labels.empty()) labels.push_back(',');
+      labels.append(label);
     };
     add(spec.agent);
     if (spec.member) add("member");

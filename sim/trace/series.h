@@ -12,43 +12,146 @@ namespace dcsim::trace {
 /// counter: happenings inside the window. gauge: a current value per label set. observation: a sample per happening.
 enum class SeriesKind : std::uint8_t { kCounter, kGauge, kObservation };
 
-/// Every series there is. Consul's telemetry names where Consul has one (agent telemetry reference; serf, memberlist and
-/// raft emit theirs under the agent's prefix "consul"); what Consul cannot see is sim.*.
+/// Every series there is. Consul's telemetry names where Consul has one (agent telemetry reference; serf, memberlist
+/// and raft emit theirs under the agent's prefix "consul"); what Consul cannot see is sim.*.
 enum class Series : std::uint16_t {
   // Serf
-  kSerfMemberJoin, kSerfMemberLeave, kSerfMemberFailed, kSerfMemberUpdate, kSerfMemberReap, kSerfMemberFlap,
-  kSerfEvents, kSerfQueries, kSerfMsgsReceived, kSerfMsgsSent,
-  kSerfQueueIntent, kSerfQueueEvent, kSerfQueueQuery, kSerfCoordinateAdjustmentMs, kSerfCoordinateRejected,
-  kSerfSnapshotAppendLine, kSerfSnapshotCompact,
+  kSerfMemberJoin,
+  kSerfMemberLeave,
+  kSerfMemberFailed,
+  kSerfMemberUpdate,
+  kSerfMemberReap,
+  kSerfMemberFlap,
+  kSerfEvents,
+  kSerfQueries,
+  kSerfMsgsReceived,
+  kSerfMsgsSent,
+  kSerfQueueIntent,
+  kSerfQueueEvent,
+  kSerfQueueQuery,
+  kSerfCoordinateAdjustmentMs,
+  kSerfCoordinateRejected,
+  kSerfSnapshotAppendLine,
+  kSerfSnapshotCompact,
   // memberlist
-  kMemberlistMsgAlive, kMemberlistMsgSuspect, kMemberlistMsgDead, kMemberlistHealthScore, kMemberlistProbeNode,
-  kMemberlistGossip, kMemberlistPushPullNode, kMemberlistTcpAccept, kMemberlistTcpConnect, kMemberlistTcpSent,
-  kMemberlistUdpSent, kMemberlistUdpReceived, kMemberlistDegradedProbe, kMemberlistDegradedTimeout,
-  kMemberlistQueueBroadcasts, kMemberlistNodeInstances, kMemberlistSizeLocal, kMemberlistSizeRemote,
+  kMemberlistMsgAlive,
+  kMemberlistMsgSuspect,
+  kMemberlistMsgDead,
+  kMemberlistHealthScore,
+  kMemberlistProbeNode,
+  kMemberlistGossip,
+  kMemberlistPushPullNode,
+  kMemberlistTcpAccept,
+  kMemberlistTcpConnect,
+  kMemberlistTcpSent,
+  kMemberlistUdpSent,
+  kMemberlistUdpReceived,
+  kMemberlistDegradedProbe,
+  kMemberlistDegradedTimeout,
+  kMemberlistQueueBroadcasts,
+  kMemberlistNodeInstances,
+  kMemberlistSizeLocal,
+  kMemberlistSizeRemote,
   // Raft
-  kRaftStateFollower, kRaftStateCandidate, kRaftStateLeader, kRaftTransitionHeartbeatTimeout,
-  kRaftTransitionLeaderLeaseTimeout, kRaftApply, kRaftBarrier, kRaftCommitTime, kRaftCommitNumLogs, kRaftVerifyLeader,
-  kRaftLeaderLastContact, kRaftLeaderDispatchLog, kRaftLeaderDispatchNumLogs, kRaftReplicationAppendEntriesRpc,
-  kRaftReplicationAppendEntriesLogs, kRaftReplicationHeartbeat, kRaftReplicationInstallSnapshot,
-  kRaftRpcAppendEntries, kRaftRpcRequestVote, kRaftRpcInstallSnapshot, kRaftSnapshotCreate, kRaftSnapshotPersist,
-  kRaftRestore, kRaftPeers, kRaftTerm, kRaftAppliedIndex, kRaftLastIndex,
-  kAutopilotHealthy, kAutopilotFailureTolerance, kServerIsLeader,
+  kRaftStateFollower,
+  kRaftStateCandidate,
+  kRaftStateLeader,
+  kRaftTransitionHeartbeatTimeout,
+  kRaftTransitionLeaderLeaseTimeout,
+  kRaftApply,
+  kRaftBarrier,
+  kRaftCommitTime,
+  kRaftCommitNumLogs,
+  kRaftVerifyLeader,
+  kRaftLeaderLastContact,
+  kRaftLeaderDispatchLog,
+  kRaftLeaderDispatchNumLogs,
+  kRaftReplicationAppendEntriesRpc,
+  kRaftReplicationAppendEntriesLogs,
+  kRaftReplicationHeartbeat,
+  kRaftReplicationInstallSnapshot,
+  kRaftRpcAppendEntries,
+  kRaftRpcRequestVote,
+  kRaftRpcInstallSnapshot,
+  kRaftSnapshotCreate,
+  kRaftSnapshotPersist,
+  kRaftRestore,
+  kRaftPeers,
+  kRaftTerm,
+  kRaftAppliedIndex,
+  kRaftLastIndex,
+  kAutopilotHealthy,
+  kAutopilotFailureTolerance,
+  kServerIsLeader,
   // RPC, catalog, federation
-  kRpcRequest, kRpcRequestError, kRpcQuery, kRpcCrossDc, kRpcAcceptConn, kRpcConsistentRead, kRpcRaftHandoff,
-  kRpcQueriesBlocking, kRpcRateLimitExceeded, kRpcServerCall, kClientRpc, kClientRpcExceeded, kClientRpcFailed,
-  kClientRpcError, kCatalogRegister, kCatalogDeregister, kLeaderBarrier, kLeaderReconcile, kLeaderReconcileMember,
-  kLeaderReapTombstones, kSessionTtlActive, kAreaConnectionsOutgoing, kMembersServers, kMembersClients,
+  kRpcRequest,
+  kRpcRequestError,
+  kRpcQuery,
+  kRpcCrossDc,
+  kRpcAcceptConn,
+  kRpcConsistentRead,
+  kRpcRaftHandoff,
+  kRpcQueriesBlocking,
+  kRpcRateLimitExceeded,
+  kRpcServerCall,
+  kClientRpc,
+  kClientRpcExceeded,
+  kClientRpcFailed,
+  kClientRpcError,
+  kCatalogRegister,
+  kCatalogDeregister,
+  kLeaderBarrier,
+  kLeaderReconcile,
+  kLeaderReconcileMember,
+  kLeaderReapTombstones,
+  kSessionTtlActive,
+  kAreaConnectionsOutgoing,
+  kMembersServers,
+  kMembersClients,
   // sim.*: firewall and network
-  kFwDrop, kFwReject, kFwAccept, kLinkBytes, kLinkTx, kLinkDrop, kPacketDrop, kPacketMalformed,
-  kNodePackets, kNodeBytes, kNodeGossipBytesPerS, kConnOpened, kConnFailed,
+  kFwDrop,
+  kFwReject,
+  kFwAccept,
+  kLinkBytes,
+  kLinkTx,
+  kLinkDrop,
+  kPacketDrop,
+  kPacketMalformed,
+  kNodePackets,
+  kNodeBytes,
+  kNodeGossipBytesPerS,
+  kConnOpened,
+  kConnFailed,
   // sim.*: membership
-  kMemberStatus, kMembersAlive, kMembersFailed, kJoinRejected, kJoinTime, kJoinFailed, kConvergeTime, kDetectTime,
-  kSuspectRefuteTime, kSuspectStarted, kProbeTimeout, kProbeFailed, kProbeTcpOnly, kRefute, kPushPull,
+  kMemberStatus,
+  kMembersAlive,
+  kMembersFailed,
+  kJoinRejected,
+  kJoinTime,
+  kJoinFailed,
+  kConvergeTime,
+  kDetectTime,
+  kSuspectRefuteTime,
+  kSuspectStarted,
+  kProbeTimeout,
+  kProbeFailed,
+  kProbeTcpOnly,
+  kRefute,
+  kPushPull,
   // sim.*: RPC, areas, Raft
-  kRpcPath, kRpcHops, kRpcLatency, kRpcCount, kRpcError, kRpcUnavailable, kAreaMembers, kAreaRecoverTime,
+  kRpcPath,
+  kRpcHops,
+  kRpcLatency,
+  kRpcCount,
+  kRpcError,
+  kRpcUnavailable,
+  kAreaMembers,
+  kAreaRecoverTime,
   kRaftLeaderlessTime,
   // sim.*: world
-  kAgentUp, kCommandExit, kCheckViolation,
+  kAgentUp,
+  kCommandExit,
+  kCheckViolation,
   kCount_
 };
 inline constexpr std::size_t kSeriesCount = static_cast<std::size_t>(Series::kCount_);
@@ -60,14 +163,14 @@ inline constexpr std::size_t kMaxSlots = 6;
 struct SeriesSpec {
   std::string_view name;
   SeriesKind kind = SeriesKind::kCounter;
-  std::string_view unit;                             ///< "events", "s", "ms", "B", "B/s", "score", ...; "" for text
-  std::string_view agent;                            ///< how LabelValues::observer is called: "observer", "node", "from"; "" = none
-  bool member = false;                               ///< LabelValues::member is used, as "member"
-  std::array<std::string_view, kMaxSlots> slots;     ///< names of LabelValues::slot, "" = unused
+  std::string_view unit;   ///< "events", "s", "ms", "B", "B/s", "score", ...; "" for text
+  std::string_view agent;  ///< how LabelValues::observer is called: "observer", "node", "from"; "" = none
+  bool member = false;     ///< LabelValues::member is used, as "member"
+  std::array<std::string_view, kMaxSlots> slots;  ///< names of LabelValues::slot, "" = unused
   std::string_view meaning;
-  std::string_view default_label;                    ///< without a matcher on this label ...
-  std::string_view default_value;                    ///< ... only this value is meant
-  bool text = false;                                 ///< values are texts, not numbers
+  std::string_view default_label;  ///< without a matcher on this label ...
+  std::string_view default_value;  ///< ... only this value is meant
+  bool text = false;               ///< values are texts, not numbers
 
   /// Index of an own slot by name.
   std::optional<std::size_t> slot(std::string_view label) const;
@@ -78,8 +181,8 @@ std::optional<Series> find_series(std::string_view name);
 /// The names nearest to `name` by edit distance, best first, at most `limit`; empty if none is near.
 std::vector<std::string_view> suggest_series(std::string_view name, std::size_t limit = 3);
 /// True if `label` can be used with the series. Declared labels, "observer"/"node"/"agent" and "member"; and where the
-/// series has an agent: role, zone, dc, segment, those of `agent_labels`, and the same with the prefix of an agent-valued
-/// label ("member_role", "observer_dc", "from_zone", "to_zone", "joiner_role").
+/// series has an agent: role, zone, dc, segment, those of `agent_labels`, and the same with the prefix of an
+/// agent-valued label ("member_role", "observer_dc", "from_zone", "to_zone", "joiner_role").
 bool label_known(Series series, std::string_view label, std::span<const std::string> agent_labels);
 /// All labels that can be used, for messages: declared ones first.
 std::vector<std::string> labels_of(Series series, std::span<const std::string> agent_labels);

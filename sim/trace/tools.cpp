@@ -33,7 +33,8 @@ std::optional<Recording> load(const std::string& path, const Streams& io) {
     bad_input(io, recording.error().text);
     return std::nullopt;
   }
-  if (!recording->complete()) io.err(fmt::format("warning: {}: the run was interrupted, its last records are missing\n", path));
+  if (!recording->complete())
+    io.err(fmt::format("warning: {}: the run was interrupted, its last records are missing\n", path));
   return std::move(*recording);
 }
 
@@ -70,11 +71,13 @@ int cat(const std::string& path, const CatOptions& options, const Streams& io, b
 /// The run's own capture, for `convert pcapng`.
 int copy_capture(const std::string& path, const std::string& output, const Streams& io) {
   std::error_code ignored;
-  const std::filesystem::path folder =
-      std::filesystem::is_directory(path, ignored) ? std::filesystem::path(path) : std::filesystem::path(path).parent_path();
+  const std::filesystem::path folder = std::filesystem::is_directory(path, ignored)
+                                           ? std::filesystem::path(path)
+                                           : std::filesystem::path(path).parent_path();
   const std::filesystem::path capture = folder / "capture.pcapng";
   if (!std::filesystem::exists(capture, ignored)) {
-    return bad_input(io, fmt::format("{}: the run kept no packets; ask for them with `record: {{packets: ...}}`", capture.string()));
+    return bad_input(
+        io, fmt::format("{}: the run kept no packets; ask for them with `record: {{packets: ...}}`", capture.string()));
   }
   const auto bytes = read_file(capture.string(), std::uint64_t{1} << 40);
   if (!bytes) return bad_input(io, bytes.error().text);
@@ -88,8 +91,12 @@ int copy_capture(const std::string& path, const std::string& output, const Strea
 
 }  // namespace
 
-int trace_cat(const std::string& path, const CatOptions& options, const Streams& io) { return cat(path, options, io, false); }
-int trace_grep(const std::string& path, const CatOptions& options, const Streams& io) { return cat(path, options, io, true); }
+int trace_cat(const std::string& path, const CatOptions& options, const Streams& io) {
+  return cat(path, options, io, false);
+}
+int trace_grep(const std::string& path, const CatOptions& options, const Streams& io) {
+  return cat(path, options, io, true);
+}
 
 int trace_why(const std::string& path, const std::vector<std::string>& query, const Streams& io) {
   const auto recording = load(path, io);
@@ -133,13 +140,15 @@ int trace_diff(const std::string& path_a, const std::string& path_b, const Strea
   return difference.found ? kDiffers : kOk;
 }
 
-Result<bool> write_jsonl(const std::string& trace_bin, const std::string& jsonl, const std::vector<std::string>& terms) {
+Result<bool> write_jsonl(const std::string& trace_bin, const std::string& jsonl,
+                         const std::vector<std::string>& terms) {
   const auto filter = Filter::parse(terms);
   if (!filter) return filter.error();
   const auto recording = Recording::load(trace_bin);
   if (!recording) return recording.error();
   FileWriter file(jsonl);
-  print(*recording, *filter, {.terms = {}, .format = CatFormat::kJson}, [&](std::string_view text) { file.write(text); });
+  print(*recording, *filter, {.terms = {}, .format = CatFormat::kJson},
+        [&](std::string_view text) { file.write(text); });
   return file.finish();
 }
 

@@ -51,34 +51,42 @@ Tracer::Tracer(const NameTable& names, TracerOptions options)
 
 Tracer::~Tracer() = default;
 
-/// The number of a name by first use. The empty string and "no name" are 0 without being used.
-std::uint32_t Tracer::local(std::uint32_t id) const {
-  if (id == 0 || id == kNoName) return 0;
-  if (id >= local_.size()) {
-    DCSIM_CHECK_MSG(id < names_.size(), "a record names what was never interned");
-    local_.resize(names_.size(), kUnseen);
-  }
-  std::uint32_t& number = local_[id];
-  if (number == kUnseen) [[unlikely]] {
-    number = static_cast<std::uint32_t>(used_names_.size());
-    used_names_.push_back(NameId{id});
-  }
+/// The number of a name that has none yet, or of no name. The empty string and "no name" are 0 without being used.
+std::uint32_t Tracer::first_use(std::uint32_t id) const {
+  if (id == kNoName) return 0;
+  DCSIM_CHECK_MSG(id < local_.size(), "a record names what was never interned");
+  const auto number = static_cast<std::uint32_t>(used_names_.size());
+  local_[id] = number;
+  used_names_.push_back(NameId{id});
   return number;
 }
 
 /// Replaces NameIds by their numbers in the records that still have them.
 // Hot: about 1 ns a name; once for each record.
 void Tracer::renumber() const {
-  const auto low = [this](std::uint64_t& word) {
-    word = (word & ~std::uint64_t{0xffffffff}) | local(static_cast<std::uint32_t>(word));
+  if (local_.size() < names_.size()) local_.resize(names_.size(), kUnseen);
+  local_[0] = 0;
+  const std::uint32_t* table = local_.data();
+  const std::size_t known = local_.size();
+  const auto local = [&](std::uint64_t id) -> std::uint32_t {
+    if (id >= known || table[id] == kUnseen) [[unlikely]]
+      return first_use(static_cast<std::uint32_t>(id));
+    return table[id];
   };
-  const auto high = [this](std::uint64_t& word) {
-    word = (word & 0xffffffff) | static_cast<std::uint64_t>(local(static_cast<std::uint32_t>(word >> 32))) << 32;
+  const auto low = [&](std::uint64_t& word) { word = (word & ~std::uint64_t{0xffffffff}) | local(word & 0xffffffff); };
+  const auto high = [&](std::uint64_t& word) {
+    word = (word & 0xffffffff) | static_cast<std::uint64_t>(local(word >> 32)) << 32;
   };
   for (; renumbered_ < used_; ++renumbered_) {
     Record& r = block_[renumbered_];
     r.node = local(r.node);
     const std::uint8_t parts = name_parts(r.ev);
+    if (parts == (kPartBLo | kPartCLo | kPartDLo)) {  // packets, by far the most
+      low(r.b);
+      low(r.c);
+      low(r.d);
+      continue;
+    }
     if (parts & kPartA) r.a = local(r.a);
     if (parts & kPartBLo) low(r.b);
     if (parts & kPartBHi) high(r.b);
@@ -92,7 +100,8 @@ void Tracer::renumber() const {
 /// The names first used in the block being filled, framed.
 std::string Tracer::new_names() const {
   std::string framed;
-  for (std::size_t i = hashed_names_; i < used_names_.size(); ++i) DigestStream::frame(names_.text(used_names_[i]), framed);
+  for (std::size_t i = hashed_names_; i < used_names_.size(); ++i)
+    DigestStream::frame(names_.text(used_names_[i]), framed);
   return framed;
 }
 
@@ -116,6 +125,8 @@ void Tracer::seal() {
 
 void Tracer::keep_block(const std::string& names, const Digest& checkpoint) {
   KeptBlock kept;
+  kept.numbers.reserve(options_.only.empty() ? used_ : 0);
+  kept.records.reserve(options_.only.empty() ? used_ : 0);
   std::array<std::uint8_t, bin::kBitmapBytes> bitmap{};
   for (std::uint32_t i = 0; i < used_; ++i) {
     if (!kept_kinds_[block_[i].ev]) continue;
@@ -139,11 +150,10 @@ void Tracer::keep_block(const std::string& names, const Digest& checkpoint) {
   out.append(reinterpret_cast<const char*>(checkpoint.bytes.data()), checkpoint.bytes.size());
   out.append(reinterpret_cast<const char*>(bitmap.data()), bitmap.size());
   out.append(padded);
-  std::uint8_t image[sizeof(Record)];
-  for (const Record& r : kept.records) {
-    encode(r, image);
-    out.append(reinterpret_cast<const char*>(image), sizeof image);
-  }
+  const std::size_t before = out.size();
+  out.resize(before + kept.records.size() * sizeof(Record));
+  auto* image = reinterpret_cast<std::uint8_t*>(out.data() + before);
+  for (std::size_t i = 0; i < kept.records.size(); ++i) encode(kept.records[i], image + i * sizeof(Record));
   file_->writer.write(out);
 }
 

@@ -55,7 +55,8 @@ class Tracer {
   /// Appends a record and returns what names it as a cause (its number + 1). Times must not go back.
   // Hot: one 48-byte store, 2 ns; every 1024th call renumbers names and hashes the block.
   Cause append(Instant t, Ev ev, NameId node, const Fields& f = {}, Cause parent = {}) {
-    if (used_ == kBlockRecords) [[unlikely]] seal();
+    if (used_ == kBlockRecords) [[unlikely]]
+      seal();
     Record& r = block_[used_++];
     r.t = t.ns;
     r.cause = parent.record;
@@ -92,7 +93,7 @@ class Tracer {
 
   void seal();
   void renumber() const;
-  std::uint32_t local(std::uint32_t id) const;
+  std::uint32_t first_use(std::uint32_t id) const;
   std::string new_names() const;
   void keep_block(const std::string& names, const Digest& checkpoint);
 
@@ -101,11 +102,11 @@ class Tracer {
   std::array<bool, kEvCount> kept_kinds_{};
   std::unique_ptr<Record[]> block_;
   std::uint32_t used_ = 0;
-  std::uint32_t sealed_ = 0;                        // records in full blocks
-  mutable std::uint32_t renumbered_ = 0;            // of block_: those whose names are already local
-  mutable std::vector<std::uint32_t> local_;        // NameId -> number by first use
-  mutable std::vector<NameId> used_names_;          // its inverse
-  std::size_t hashed_names_ = 0;                    // of used_names_: those in full blocks
+  std::uint32_t sealed_ = 0;                  // records in full blocks
+  mutable std::uint32_t renumbered_ = 0;      // of block_: those whose names are already local
+  mutable std::vector<std::uint32_t> local_;  // NameId -> number by first use
+  mutable std::vector<NameId> used_names_;    // its inverse
+  std::size_t hashed_names_ = 0;              // of used_names_: those in full blocks
   std::unique_ptr<Hash> hash_;
   std::vector<Digest> checkpoints_;
   std::vector<KeptBlock> memory_;

@@ -36,7 +36,8 @@ void Causes::build() {
 std::vector<std::uint64_t> Causes::effects(std::uint64_t number) {
   if (!built_) build();
   std::vector<std::uint64_t> out;
-  for (auto it = std::lower_bound(edges_.begin(), edges_.end(), number << 32); it != edges_.end() && *it >> 32 == number; ++it) {
+  for (auto it = std::lower_bound(edges_.begin(), edges_.end(), number << 32);
+       it != edges_.end() && *it >> 32 == number; ++it) {
     out.push_back(*it & 0xffffffffu);
   }
   return out;
@@ -49,10 +50,10 @@ bool parse_number(std::string_view text, std::int64_t& out) {
   return error == std::errc() && end == text.data() + text.size() && !text.empty();
 }
 
-constexpr std::size_t kMaxLines = 200;     // of a story
-constexpr std::size_t kMaxPackets = 400;   // visited for the fates of one step
-constexpr int kMaxDepth = 10;              // of answers and relays
-constexpr int kMaxJumps = 8;               // from an accusation to its accuser
+constexpr std::size_t kMaxLines = 200;    // of a story
+constexpr std::size_t kMaxPackets = 400;  // visited for the fates of one step
+constexpr int kMaxDepth = 10;             // of answers and relays
+constexpr int kMaxJumps = 8;              // from an accusation to its accuser
 
 /// Why a member failed, told from the end to the beginning.
 class Story {
@@ -103,10 +104,23 @@ class Story {
   /// Steps whose packets decide what follows.
   static bool sends(const Record& r) {
     switch (static_cast<Ev>(r.ev)) {
-      case Ev::kProbeSent: case Ev::kProbeIndirect: case Ev::kProbeTimeout: case Ev::kProbeFailed: case Ev::kProbeTcpOnly:
-      case Ev::kSuspect: case Ev::kConnStarted: case Ev::kJoinAttempt: case Ev::kJoinFailed: case Ev::kPushPull:
-      case Ev::kPushPullFailed: case Ev::kConnTimeout: case Ev::kConnRefused: case Ev::kCommandRun: return true;
-      default: return false;
+      case Ev::kProbeSent:
+      case Ev::kProbeIndirect:
+      case Ev::kProbeTimeout:
+      case Ev::kProbeFailed:
+      case Ev::kProbeTcpOnly:
+      case Ev::kSuspect:
+      case Ev::kConnStarted:
+      case Ev::kJoinAttempt:
+      case Ev::kJoinFailed:
+      case Ev::kPushPull:
+      case Ev::kPushPullFailed:
+      case Ev::kConnTimeout:
+      case Ev::kConnRefused:
+      case Ev::kCommandRun:
+        return true;
+      default:
+        return false;
     }
   }
 
@@ -138,7 +152,8 @@ class Story {
 
   std::string packet(const Record& r) const {
     const std::string what = field(r, "what");
-    return fmt::format("{}{}{} {} -> {}", field(r, "proto"), what.empty() ? "" : " ", what, field(r, "src"), field(r, "dst"));
+    return fmt::format("{}{}{} {} -> {}", field(r, "proto"), what.empty() ? "" : " ", what, field(r, "src"),
+                       field(r, "dst"));
   }
 
   std::string fate(std::uint64_t sent) {
@@ -172,8 +187,14 @@ class Story {
   /// The accuser's own latest reason, if `r` is an accusation that came from elsewhere.
   std::optional<Jump> accuser(std::uint64_t number, const Record& r) const {
     switch (static_cast<Ev>(r.ev)) {
-      case Ev::kSuspect: case Ev::kSuspectReceived: case Ev::kDeadDeclared: case Ev::kDeadReceived: case Ev::kRefute: break;
-      default: return std::nullopt;
+      case Ev::kSuspect:
+      case Ev::kSuspectReceived:
+      case Ev::kDeadDeclared:
+      case Ev::kDeadReceived:
+      case Ev::kRefute:
+        break;
+      default:
+        return std::nullopt;
     }
     const std::string by = field(r, "by");
     const std::string member = field(r, "member");
@@ -204,7 +225,9 @@ class Story {
     });
     const auto& [reason, culprit, rule] = worst->first;
     const std::string packets = fmt::format("{} packet{}", worst->second, worst->second == 1 ? "" : "s");
-    if (reason == "firewall") return fmt::format("To blame: firewall {}, rule {}: stopped {}.\n", culprit, rule.empty() ? "default" : rule, packets);
+    if (reason == "firewall")
+      return fmt::format("To blame: firewall {}, rule {}: stopped {}.\n", culprit, rule.empty() ? "default" : rule,
+                         packets);
     if (culprit.empty()) return fmt::format("To blame: {}: lost {}.\n", reason, packets);
     return fmt::format("To blame: {} ({}): lost {}.\n", culprit, reason, packets);
   }
@@ -233,14 +256,16 @@ Result<std::uint64_t> find_record(const Recording& recording, std::span<const st
       return static_cast<std::uint64_t>(number);
     }
     if (word.starts_with('#')) {
-      if (!parse_number(word.substr(1), wanted) || wanted == 0) return Error{fmt::format("`{}`: write #1 for the first, #-1 for the last", word)};
+      if (!parse_number(word.substr(1), wanted) || wanted == 0)
+        return Error{fmt::format("`{}`: write #1 for the first, #-1 for the last", word)};
     } else if (find_kind(word)) {
       terms.push_back("ev=" + word);
     } else {
       terms.push_back(word);
     }
   }
-  if (terms.empty()) return Error{"which record? Give its number, or an event and fields: member-failed node=A member=B"};
+  if (terms.empty())
+    return Error{"which record? Give its number, or an event and fields: member-failed node=A member=B"};
   const auto filter = Filter::parse(terms);
   if (!filter) return filter.error();
   std::vector<std::uint64_t> found;

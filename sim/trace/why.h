@@ -32,10 +32,10 @@ class Causes {
 /// the second of those that match; "#-1" the last; the first if nothing is said).
 Result<std::uint64_t> find_record(const Recording& recording, std::span<const std::string> query);
 
-/// Why record `number` happened, as an indented story: the record, what caused it, and so on to the root; where a step of
-/// the chain sent packets that matter (probes, connection attempts), what became of them, along relays and answers too.
-/// An accusation that came by gossip goes on at the accuser. The last line names the firewall and rule (or link, or host)
-/// to blame, if one is.
+/// Why record `number` happened, as an indented story: the record, what caused it, and so on to the root; where a step
+/// of the chain sent packets that matter (probes, connection attempts), what became of them, along relays and answers
+/// too. An accusation that came by gossip goes on at the accuser. The last line names the firewall and rule (or link,
+/// or host) to blame, if one is.
 std::string why(const Recording& recording, std::uint64_t number);
 
 }  // namespace dcsim::trace

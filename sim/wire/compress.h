@@ -16,8 +16,8 @@ class Compressor {
 
   /// Appends 09 {Algo: 0, Buf: lzw(message)}, larger or not: what streams do.
   void compress(ByteView message, Buffer& out);
-  /// Appends the compress message only if it is strictly shorter than `message`; else appends nothing and returns false.
-  /// Hot: gives up at the first byte too many. Does not use the memo (packets seldom repeat).
+  /// Appends the compress message only if it is strictly shorter than `message`; else appends nothing and returns
+  /// false. Hot: gives up at the first byte too many. Does not use the memo (packets seldom repeat).
   bool compress_if_shorter(ByteView message, Buffer& out);
 
  private:
@@ -26,7 +26,8 @@ class Compressor {
   CompressionMemo* memo_;
 };
 
-/// Undoes one compress body (after the 09). Holds the LZW workspace and a scratch buffer; share one per world or thread.
+/// Undoes one compress body (after the 09). Holds the LZW workspace and a scratch buffer; share one per world or
+/// thread.
 class Decompressor {
  public:
   explicit Decompressor(DecompressionMemo* memo = nullptr) : memo_(memo) {}

@@ -10,7 +10,7 @@ constexpr std::uint32_t kEnd = 257;
 constexpr std::uint32_t kFirstWidth = 9;
 constexpr std::uint32_t kLastWidth = 12;
 constexpr std::uint32_t kMaxCode = (1u << kLastWidth) - 1;
-constexpr std::uint32_t kByteSpread = 1259;  // spreads the next byte over the slots; the prefix code is spread already
+constexpr std::uint32_t kByteSpread = 2741;  // spreads the next byte over the slots; the prefix code is spread already
 
 /// Packs codes, least significant bit first, into memory that is known to suffice.
 class BitWriter {
@@ -27,7 +27,8 @@ class BitWriter {
     }
   }
   void flush() {
-    for (; filled_ > 0; filled_ -= std::min<std::uint32_t>(filled_, 8), bits_ >>= 8) *p_++ = static_cast<std::uint8_t>(bits_);
+    for (; filled_ > 0; filled_ -= std::min<std::uint32_t>(filled_, 8), bits_ >>= 8)
+      *p_++ = static_cast<std::uint8_t>(bits_);
   }
   std::uint8_t* position() const { return p_; }
 

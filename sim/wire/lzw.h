@@ -14,7 +14,8 @@ class LzwEncoder {
  public:
   LzwEncoder();
 
-  /// Appends the whole stream for `in` (empty input: clear and end). Hot: about 3 ns per byte.
+  /// Appends the whole stream for `in` (empty input: clear and end). Hot: about 4 ns per byte where strings repeat, 10
+  /// where none do.
   void encode(ByteView in, Buffer& out);
   /// The same, but gives up once more than `limit` bytes would be needed: returns false and leaves `out` as it was.
   bool encode_within(ByteView in, std::size_t limit, Buffer& out);
@@ -24,9 +25,9 @@ class LzwEncoder {
   static constexpr std::uint32_t kCodes = 1u << 12;
 
   struct Tables {
-    std::uint16_t code_at[kSlots];   ///< hash table: slot -> code
-    std::uint16_t slot_of[kCodes];   ///< code -> its slot
-    std::uint32_t string_of[kCodes]; ///< code -> prefix code << 8 | last byte
+    std::uint16_t code_at[kSlots];    ///< hash table: slot -> code
+    std::uint16_t slot_of[kCodes];    ///< code -> its slot
+    std::uint32_t string_of[kCodes];  ///< code -> prefix code << 8 | last byte
   };
 
   template <bool kBounded>

@@ -8,9 +8,9 @@
 
 namespace dcsim::wire {
 
-/// A content-addressed cache of a pure function bytes -> bytes: the key is the XXH3-128 of the input, the least recently
-/// used entries go when `capacity` bytes are exceeded. Results are the same with the memo and without it; it only saves
-/// time. Owned by whoever makes it (one per world and thread); not thread-safe, as Bytes is not.
+/// A content-addressed cache of a pure function bytes -> bytes: the key is the XXH3-128 of the input, the least
+/// recently used entries go when `capacity` bytes are exceeded. Results are the same with the memo and without it; it
+/// only saves time. Owned by whoever makes it (one per world and thread); not thread-safe, as Bytes is not.
 class ContentMemo {
  public:
   static constexpr std::size_t kDefaultCapacity = 16u << 20;

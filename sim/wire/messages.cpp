@@ -1,7 +1,5 @@
 #include "wire/messages.h"
 
-#include "base/check.h"
-
 namespace dcsim::wire {
 namespace {
 
@@ -84,7 +82,9 @@ bool decode_body(ByteView body, M& m) {
   return read(r, m);
 }
 
-std::size_t int_size(std::uint64_t v) { return v < 0x80 ? 1 : v <= 0xff ? 2 : v <= 0xffff ? 3 : v <= 0xffffffffu ? 5 : 9; }
+std::size_t int_size(std::uint64_t v) {
+  return v < 0x80 ? 1 : v <= 0xff ? 2 : v <= 0xffff ? 3 : v <= 0xffffffffu ? 5 : 9;
+}
 std::size_t signed_size(std::int64_t v, IntStyle style) {
   if (v >= 0 && (v < 0x80 || style == IntStyle::kOld)) return int_size(static_cast<std::uint64_t>(v));
   if (v >= -32 && v < 0) return 1;
@@ -98,21 +98,36 @@ std::size_t bytes_size(const OptBytes& b) { return b.nil ? 1 : raw_size(b.data.s
 
 std::string_view name_of(MessageType type) {
   switch (type) {
-    case MessageType::kPing: return "ping";
-    case MessageType::kIndirectPing: return "indirectPing";
-    case MessageType::kAck: return "ack";
-    case MessageType::kSuspect: return "suspect";
-    case MessageType::kAlive: return "alive";
-    case MessageType::kDead: return "dead";
-    case MessageType::kPushPull: return "pushPull";
-    case MessageType::kCompound: return "compound";
-    case MessageType::kUser: return "user";
-    case MessageType::kCompress: return "compress";
-    case MessageType::kEncrypt: return "encrypt";
-    case MessageType::kNack: return "nack";
-    case MessageType::kHasCrc: return "hasCrc";
-    case MessageType::kErr: return "err";
-    case MessageType::kHasLabel: return "hasLabel";
+    case MessageType::kPing:
+      return "ping";
+    case MessageType::kIndirectPing:
+      return "indirectPing";
+    case MessageType::kAck:
+      return "ack";
+    case MessageType::kSuspect:
+      return "suspect";
+    case MessageType::kAlive:
+      return "alive";
+    case MessageType::kDead:
+      return "dead";
+    case MessageType::kPushPull:
+      return "pushPull";
+    case MessageType::kCompound:
+      return "compound";
+    case MessageType::kUser:
+      return "user";
+    case MessageType::kCompress:
+      return "compress";
+    case MessageType::kEncrypt:
+      return "encrypt";
+    case MessageType::kNack:
+      return "nack";
+    case MessageType::kHasCrc:
+      return "hasCrc";
+    case MessageType::kErr:
+      return "err";
+    case MessageType::kHasLabel:
+      return "hasLabel";
   }
   return "unknown";
 }
@@ -293,12 +308,13 @@ std::size_t encoded_size(const PushPullHeader& m, IntStyle style) {
   return 27 + signed_size(m.nodes, style) + signed_size(m.user_state_len, style);
 }
 std::size_t encoded_size(const PushNodeState& m) {
-  return 1 + 5 + bytes_size(m.addr) + 12 + int_size(m.incarnation) + 5 + bytes_size(m.meta) + 5 + raw_size(m.name.size()) +
-         5 + int_size(m.port) + 6 + signed_size(m.state, IntStyle::kOld) + 4 + bytes_size(m.vsn);
+  return 1 + 5 + bytes_size(m.addr) + 12 + int_size(m.incarnation) + 5 + bytes_size(m.meta) + 5 +
+         raw_size(m.name.size()) + 5 + int_size(m.port) + 6 + signed_size(m.state, IntStyle::kOld) + 4 +
+         bytes_size(m.vsn);
 }
 std::size_t encoded_size(const Alive& m) {
-  return 2 + 5 + bytes_size(m.addr) + 12 + int_size(m.incarnation) + 5 + bytes_size(m.meta) + 5 + raw_size(m.node.size()) +
-         5 + int_size(m.port) + 4 + bytes_size(m.vsn);
+  return 2 + 5 + bytes_size(m.addr) + 12 + int_size(m.incarnation) + 5 + bytes_size(m.meta) + 5 +
+         raw_size(m.node.size()) + 5 + int_size(m.port) + 4 + bytes_size(m.vsn);
 }
 
 }  // namespace dcsim::wire

@@ -33,14 +33,14 @@ std::string_view name_of(MessageType type);
 /// memberlist net.go: MetaMaxSize, LabelMaxSize and the stream limits.
 inline constexpr std::size_t kMaxMeta = 512;
 inline constexpr std::size_t kMaxLabel = 255;
-inline constexpr std::size_t kMaxPushPullBytes = 20u << 20;    ///< encrypted stream frame, and user state
-inline constexpr std::size_t kMaxDecompressed = 40u << 20;     ///< one stream frame after decompression
-inline constexpr std::size_t kMaxUserMessage = 20u << 20;      ///< user message on a stream
-inline constexpr std::int64_t kMaxPushPullNodes = 1'048'576;   ///< count in a push/pull header
+inline constexpr std::size_t kMaxPushPullBytes = 20u << 20;   ///< encrypted stream frame, and user state
+inline constexpr std::size_t kMaxDecompressed = 40u << 20;    ///< one stream frame after decompression
+inline constexpr std::size_t kMaxUserMessage = 20u << 20;     ///< user message on a stream
+inline constexpr std::int64_t kMaxPushPullNodes = 1'048'576;  ///< count in a push/pull header
 
 // Every message below is a view: decoded text and bytes point into the input, encoded ones are read from the caller's.
-// Field order is that of the wire (sorted by name). `encode` appends the type byte and the body; `decode` takes the body
-// *after* the type byte, ignores what follows the value, and returns false if it is malformed (the struct is then
+// Field order is that of the wire (sorted by name). `encode` appends the type byte and the body; `decode` takes the
+// body *after* the type byte, ignores what follows the value, and returns false if it is malformed (the struct is then
 // unspecified). Missing fields keep zero values. Neither allocates.
 
 /// Source fields are absent on the wire when empty or zero (peers before 0.2.0 never send them).

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <limits>
 
-#include "base/check.h"
-
 namespace dcsim::wire {
 namespace {
 
@@ -31,10 +29,10 @@ void Writer::unsigned_int(std::uint64_t v) {
 void Writer::signed_int(std::int64_t v, IntStyle style) {
   if (v >= 0 && (v < 0x80 || style == IntStyle::kOld)) return unsigned_int(static_cast<std::uint64_t>(v));
   if (v < 0 && v >= -32) return byte(static_cast<std::uint8_t>(v));
-  const std::size_t width = v >= -128 && v < 0                ? 1
-                            : v >= -32768 && v <= 32767       ? 2
+  const std::size_t width = v >= -128 && v < 0                      ? 1
+                            : v >= -32768 && v <= 32767             ? 2
                             : v >= -2147483648LL && v <= 2147483647 ? 4
-                                                              : 8;
+                                                                    : 8;
   std::uint8_t* p = grow(1 + width);
   p[0] = static_cast<std::uint8_t>(width == 1 ? 0xd0 : width == 2 ? 0xd1 : width == 4 ? 0xd2 : 0xd3);
   put_big_endian(p + 1, static_cast<std::uint64_t>(v), width);
@@ -93,10 +91,20 @@ bool Reader::raw_length(std::uint8_t tag, std::uint32_t& length) {
   }
   std::size_t width = 0;
   switch (tag) {
-    case 0xd9: case 0xc4: width = 1; break;
-    case 0xda: case 0xc5: width = 2; break;
-    case 0xdb: case 0xc6: width = 4; break;
-    default: return false;
+    case 0xd9:
+    case 0xc4:
+      width = 1;
+      break;
+    case 0xda:
+    case 0xc5:
+      width = 2;
+      break;
+    case 0xdb:
+    case 0xc6:
+      width = 4;
+      break;
+    default:
+      return false;
   }
   length = static_cast<std::uint32_t>(big_endian(width));
   return true;
@@ -215,19 +223,51 @@ std::uint64_t Reader::skip_one() {
     bytes = length;
   } else {
     switch (tag) {
-      case 0xdc: return big_endian(2);
-      case 0xdd: return big_endian(4);
-      case 0xde: return 2 * big_endian(2);
-      case 0xdf: return 2 * big_endian(4);
-      case 0xca: bytes = 4; break;
-      case 0xcb: bytes = 8; break;
-      case 0xcc: case 0xcd: case 0xce: case 0xcf: bytes = std::size_t{1} << (tag - 0xcc); break;
-      case 0xd0: case 0xd1: case 0xd2: case 0xd3: bytes = std::size_t{1} << (tag - 0xd0); break;
-      case 0xd4: case 0xd5: case 0xd6: case 0xd7: case 0xd8: bytes = 1 + (std::size_t{1} << (tag - 0xd4)); break;
-      case 0xc7: bytes = 1 + static_cast<std::size_t>(big_endian(1)); break;
-      case 0xc8: bytes = 1 + static_cast<std::size_t>(big_endian(2)); break;
-      case 0xc9: bytes = 1 + static_cast<std::size_t>(big_endian(4)); break;
-      default: fail(); return 0;
+      case 0xdc:
+        return big_endian(2);
+      case 0xdd:
+        return big_endian(4);
+      case 0xde:
+        return 2 * big_endian(2);
+      case 0xdf:
+        return 2 * big_endian(4);
+      case 0xca:
+        bytes = 4;
+        break;
+      case 0xcb:
+        bytes = 8;
+        break;
+      case 0xcc:
+      case 0xcd:
+      case 0xce:
+      case 0xcf:
+        bytes = std::size_t{1} << (tag - 0xcc);
+        break;
+      case 0xd0:
+      case 0xd1:
+      case 0xd2:
+      case 0xd3:
+        bytes = std::size_t{1} << (tag - 0xd0);
+        break;
+      case 0xd4:
+      case 0xd5:
+      case 0xd6:
+      case 0xd7:
+      case 0xd8:
+        bytes = 1 + (std::size_t{1} << (tag - 0xd4));
+        break;
+      case 0xc7:
+        bytes = 1 + static_cast<std::size_t>(big_endian(1));
+        break;
+      case 0xc8:
+        bytes = 1 + static_cast<std::size_t>(big_endian(2));
+        break;
+      case 0xc9:
+        bytes = 1 + static_cast<std::size_t>(big_endian(4));
+        break;
+      default:
+        fail();
+        return 0;
     }
   }
   if (ok() && need(bytes)) p_ += bytes;

@@ -86,7 +86,8 @@ class Writer {
 
  private:
   std::uint8_t* grow(std::size_t n) {
-    if (out_.size() - used_ < n) [[unlikely]] enlarge(n);
+    if (out_.size() - used_ < n) [[unlikely]]
+      enlarge(n);
     std::uint8_t* p = out_.data() + used_;
     used_ += n;
     return p;
@@ -158,9 +159,13 @@ class Reader {
   }
   /// A list (or map) left encoded; `item(reader)` must read one item (pair) and is used to validate.
   template <class Item>
-  RawList list(Item&& item) { return collect(0x90, 0xdc, item); }
+  RawList list(Item&& item) {
+    return collect(0x90, 0xdc, item);
+  }
   template <class Pair>
-  RawMap dict(Pair&& pair) { return collect(0x80, 0xde, pair); }
+  RawMap dict(Pair&& pair) {
+    return collect(0x80, 0xde, pair);
+  }
 
  private:
   std::size_t left() const { return static_cast<std::size_t>(end_ - p_); }

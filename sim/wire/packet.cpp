@@ -7,7 +7,7 @@ namespace dcsim::wire {
 namespace {
 
 constexpr std::size_t kCrcHeader = 5;
-constexpr std::size_t kKeepUnpacked = 64u << 10;  // a larger buffer goes back after its datagram
+constexpr std::size_t kKeepUnpacked = 16u << 10;  // a larger buffer goes back after its datagram
 
 MessageType type_of(ByteView message) { return static_cast<MessageType>(message[0]); }
 
@@ -38,19 +38,32 @@ bool drop(PacketItem& item, PacketDrop reason) {
 
 std::string_view name_of(PacketDrop drop) {
   switch (drop) {
-    case PacketDrop::kNone: return "none";
-    case PacketDrop::kEmpty: return "empty";
-    case PacketDrop::kBadLabel: return "bad_label";
-    case PacketDrop::kLabelMismatch: return "label_mismatch";
-    case PacketDrop::kDoubleLabel: return "double_label";
-    case PacketDrop::kBadCrc: return "bad_crc";
-    case PacketDrop::kBadCompound: return "bad_compound";
-    case PacketDrop::kTruncatedCompound: return "truncated_compound";
-    case PacketDrop::kBadCompress: return "bad_compress";
-    case PacketDrop::kTooLarge: return "too_large";
-    case PacketDrop::kTooDeep: return "too_deep";
-    case PacketDrop::kUnknownType: return "unknown_type";
-    case PacketDrop::kBadBody: return "bad_body";
+    case PacketDrop::kNone:
+      return "none";
+    case PacketDrop::kEmpty:
+      return "empty";
+    case PacketDrop::kBadLabel:
+      return "bad_label";
+    case PacketDrop::kLabelMismatch:
+      return "label_mismatch";
+    case PacketDrop::kDoubleLabel:
+      return "double_label";
+    case PacketDrop::kBadCrc:
+      return "bad_crc";
+    case PacketDrop::kBadCompound:
+      return "bad_compound";
+    case PacketDrop::kTruncatedCompound:
+      return "truncated_compound";
+    case PacketDrop::kBadCompress:
+      return "bad_compress";
+    case PacketDrop::kTooLarge:
+      return "too_large";
+    case PacketDrop::kTooDeep:
+      return "too_deep";
+    case PacketDrop::kUnknownType:
+      return "unknown_type";
+    case PacketDrop::kBadBody:
+      return "bad_body";
   }
   return "unknown";
 }
@@ -106,7 +119,8 @@ void append_packet(ByteView message, const PacketOptions& options, Compressor& c
   append_label(options.label, out);
   const std::size_t crc_at = out.size();
   if (options.crc) out.resize(crc_at + kCrcHeader);
-  if (!options.compress || !compressor.compress_if_shorter(message, out)) out.insert(out.end(), message.begin(), message.end());
+  if (!options.compress || !compressor.compress_if_shorter(message, out))
+    out.insert(out.end(), message.begin(), message.end());
   if (!options.crc) return;
   const std::uint32_t crc = crc32(ByteView(out).subspan(crc_at + kCrcHeader));
   out[crc_at] = static_cast<std::uint8_t>(MessageType::kHasCrc);

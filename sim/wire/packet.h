@@ -14,10 +14,10 @@ namespace dcsim::wire {
 /// Why a datagram, or one message inside it, was not handed on. memberlist logs and drops in each of these cases.
 enum class PacketDrop : std::uint8_t {
   kNone,
-  kEmpty,              ///< no type byte
-  kBadLabel,           ///< label header truncated, or of length 0
-  kLabelMismatch,      ///< not the configured label (or none where one is configured)
-  kDoubleLabel,        ///< a label although the inbound check is skipped
+  kEmpty,          ///< no type byte
+  kBadLabel,       ///< label header truncated, or of length 0
+  kLabelMismatch,  ///< not the configured label (or none where one is configured)
+  kDoubleLabel,    ///< a label although the inbound check is skipped
   kBadCrc,
   kBadCompound,        ///< length table shorter than the count says: the whole compound is lost
   kTruncatedCompound,  ///< a part runs past the end: it and all after it are lost (`lost` says how many)
@@ -33,7 +33,7 @@ std::string_view name_of(PacketDrop drop);
 
 /// memberlist label.go: what label inbound traffic must bear.
 struct LabelPolicy {
-  std::string_view label;    ///< "" = none
+  std::string_view label;  ///< "" = none
   bool skip_inbound_check = false;
 };
 
@@ -55,12 +55,12 @@ void append_compound(std::span<const ByteView> messages, Buffer& out);
 
 /// What memberlist's rawSendMsgPacket wraps around a message, from inside to outside.
 struct PacketOptions {
-  std::string_view label;   ///< "" = no label header
-  bool compress = true;     ///< kept only if strictly shorter
-  bool crc = false;         ///< the destination's record is at hand and its PMax >= 5
+  std::string_view label;  ///< "" = no label header
+  bool compress = true;    ///< kept only if strictly shorter
+  bool crc = false;        ///< the destination's record is at hand and its PMax >= 5
 };
 /// Appends one whole datagram to `out`. `message` must not be part of `out`.
-/// Hot: no allocation in the steady state; about 0.7 us for a ping with compression tried, 30 ns without.
+/// Hot: no allocation in the steady state; about 0.2 us for a ping with compression tried, 50 ns without.
 void append_packet(ByteView message, const PacketOptions& options, Compressor& compressor, Buffer& out);
 
 /// One thing found in a datagram: a message (drop == kNone) or a reason why something was not one.

@@ -44,16 +44,26 @@ void read_slot_item(Reader& r) {
 
 std::string_view name_of(MessageType type) {
   switch (type) {
-    case MessageType::kLeave: return "leave";
-    case MessageType::kJoin: return "join";
-    case MessageType::kPushPull: return "pushPull";
-    case MessageType::kUserEvent: return "userEvent";
-    case MessageType::kQuery: return "query";
-    case MessageType::kQueryResponse: return "queryResponse";
-    case MessageType::kConflictResponse: return "conflictResponse";
-    case MessageType::kKeyRequest: return "keyRequest";
-    case MessageType::kKeyResponse: return "keyResponse";
-    case MessageType::kRelay: return "relay";
+    case MessageType::kLeave:
+      return "leave";
+    case MessageType::kJoin:
+      return "join";
+    case MessageType::kPushPull:
+      return "pushPull";
+    case MessageType::kUserEvent:
+      return "userEvent";
+    case MessageType::kQuery:
+      return "query";
+    case MessageType::kQueryResponse:
+      return "queryResponse";
+    case MessageType::kConflictResponse:
+      return "conflictResponse";
+    case MessageType::kKeyRequest:
+      return "keyRequest";
+    case MessageType::kKeyResponse:
+      return "keyResponse";
+    case MessageType::kRelay:
+      return "relay";
   }
   return "unknown";
 }

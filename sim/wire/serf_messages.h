@@ -44,7 +44,7 @@ struct Join {
 /// LTimeReader; build them with Items.
 struct PushPull {
   std::uint64_t event_ltime = 0;
-  RawList events;        ///< the whole ring, nil for unused slots
+  RawList events;  ///< the whole ring, nil for unused slots
   std::uint64_t ltime = 0;
   RawList left_members;
   std::uint64_t query_ltime = 0;
@@ -151,10 +151,10 @@ class Items {
   void add_nil() { bytes_.push_back(0xc0), ++count_; }
   void add_text(std::string_view text);
   void add_bytes(ByteView bytes);
-  void add_status(std::string_view name, std::uint64_t ltime);   ///< a pair of status_ltimes
-  void add_tag(std::string_view key, std::string_view value);    ///< a pair of tags
+  void add_status(std::string_view name, std::uint64_t ltime);     ///< a pair of status_ltimes
+  void add_tag(std::string_view key, std::string_view value);      ///< a pair of tags
   void add_event(std::string_view name, const OptBytes& payload);  ///< inside a ring slot
-  void add_slot(std::uint64_t ltime, const Items& events);       ///< a used ring slot
+  void add_slot(std::uint64_t ltime, const Items& events);         ///< a used ring slot
   std::uint32_t count() const { return count_; }
   RawList list() const {
     RawList l;
@@ -250,7 +250,7 @@ class EventReader {
 struct Filter {
   enum class Kind : std::uint8_t { kNodes = 0, kTag = 1, kUnknown = 255 };
   Kind kind = Kind::kUnknown;
-  RawList nodes;         ///< kNodes; iterate with TextReader
+  RawList nodes;          ///< kNodes; iterate with TextReader
   std::string_view expr;  ///< kTag: regular expression, unanchored
   std::string_view tag;   ///< kTag
 };

@@ -31,7 +31,8 @@ bool in_range(std::int64_t v, std::int64_t max) { return v >= 0 && v <= max; }
 
 StreamError check(const PushPullHeader& header) {
   if (!in_range(header.nodes, kMaxPushPullNodes)) return StreamError::kTooManyNodes;
-  if (!in_range(header.user_state_len, static_cast<std::int64_t>(kMaxPushPullBytes))) return StreamError::kUserStateTooLong;
+  if (!in_range(header.user_state_len, static_cast<std::int64_t>(kMaxPushPullBytes)))
+    return StreamError::kUserStateTooLong;
   return StreamError::kNone;
 }
 
@@ -80,12 +81,18 @@ Look parse_bare(ByteView frame, StreamWorkspace& ws, StreamFrame& out) {
   Reader r(frame.subspan(1));
   out.type = type_of(frame);
   switch (out.type) {
-    case MessageType::kPing: return parse_message(r, frame, out.ping, out);
-    case MessageType::kAck: return parse_message(r, frame, out.ack, out);
-    case MessageType::kErr: return parse_message(r, frame, out.err, out);
-    case MessageType::kUser: return parse_user(r, frame, out);
-    case MessageType::kPushPull: return parse_push_pull(r, frame, ws, out);
-    default: return Look::refused(StreamError::kUnknownType);
+    case MessageType::kPing:
+      return parse_message(r, frame, out.ping, out);
+    case MessageType::kAck:
+      return parse_message(r, frame, out.ack, out);
+    case MessageType::kErr:
+      return parse_message(r, frame, out.err, out);
+    case MessageType::kUser:
+      return parse_user(r, frame, out);
+    case MessageType::kPushPull:
+      return parse_push_pull(r, frame, ws, out);
+    default:
+      return Look::refused(StreamError::kUnknownType);
   }
 }
 
@@ -100,9 +107,12 @@ Look parse_compressed(ByteView frame, StreamWorkspace& ws, StreamFrame& out) {
     return wanted > kMaxDecompressed ? Look::refused(StreamError::kTooLarge) : Look::more(wanted);
   }
   switch (ws.decompressor.decompress_lzw(lzw, kMaxDecompressed, ws.plain)) {
-    case Decompressor::Outcome::kDone: break;
-    case Decompressor::Outcome::kBad: return Look::refused(StreamError::kBadCompress);
-    case Decompressor::Outcome::kTooLarge: return Look::refused(StreamError::kTooLarge);
+    case Decompressor::Outcome::kDone:
+      break;
+    case Decompressor::Outcome::kBad:
+      return Look::refused(StreamError::kBadCompress);
+    case Decompressor::Outcome::kTooLarge:
+      return Look::refused(StreamError::kTooLarge);
   }
   if (ws.plain.empty()) return Look::refused(StreamError::kBadCompress);
   const MessageType inner = type_of(ws.plain);
@@ -122,42 +132,69 @@ Look parse_plain(ByteView bytes, StreamWorkspace& ws, StreamFrame& out) {
 
 std::string_view name_of(StreamError error) {
   switch (error) {
-    case StreamError::kNone: return "none";
-    case StreamError::kTruncated: return "truncated";
-    case StreamError::kBadLabel: return "bad_label";
-    case StreamError::kLabelMismatch: return "label_mismatch";
-    case StreamError::kDoubleLabel: return "double_label";
-    case StreamError::kUnknownType: return "unknown_type";
-    case StreamError::kEncryptedTooLong: return "encrypted_too_long";
-    case StreamError::kBadCompress: return "bad_compress";
-    case StreamError::kTooLarge: return "too_large";
-    case StreamError::kNested: return "nested";
-    case StreamError::kBadBody: return "bad_body";
-    case StreamError::kTooManyNodes: return "too_many_nodes";
-    case StreamError::kUserStateTooLong: return "user_state_too_long";
+    case StreamError::kNone:
+      return "none";
+    case StreamError::kTruncated:
+      return "truncated";
+    case StreamError::kBadLabel:
+      return "bad_label";
+    case StreamError::kLabelMismatch:
+      return "label_mismatch";
+    case StreamError::kDoubleLabel:
+      return "double_label";
+    case StreamError::kUnknownType:
+      return "unknown_type";
+    case StreamError::kEncryptedTooLong:
+      return "encrypted_too_long";
+    case StreamError::kBadCompress:
+      return "bad_compress";
+    case StreamError::kTooLarge:
+      return "too_large";
+    case StreamError::kNested:
+      return "nested";
+    case StreamError::kBadBody:
+      return "bad_body";
+    case StreamError::kTooManyNodes:
+      return "too_many_nodes";
+    case StreamError::kUserStateTooLong:
+      return "user_state_too_long";
   }
   return "unknown";
 }
 
 bool answered_with_err(StreamError error) {
-  return error == StreamError::kEncryptedTooLong || error == StreamError::kBadCompress || error == StreamError::kTooLarge;
+  return error == StreamError::kEncryptedTooLong || error == StreamError::kBadCompress ||
+         error == StreamError::kTooLarge;
 }
 
 std::string_view text_of(StreamError error) {
   switch (error) {
-    case StreamError::kNone: return "";
-    case StreamError::kTruncated: return "unexpected EOF";
-    case StreamError::kBadLabel: return "cannot decode label; stream has been truncated or label is empty";
-    case StreamError::kLabelMismatch: return "discarding stream with unacceptable label";
-    case StreamError::kDoubleLabel: return "unexpected double stream label header";
-    case StreamError::kUnknownType: return "received invalid msgType";
-    case StreamError::kEncryptedTooLong: return "remote node state is larger than limit (20971520)";
-    case StreamError::kBadCompress: return "failed to decompress payload";
-    case StreamError::kTooLarge: return "decompressed payload is larger than limit (41943040)";
-    case StreamError::kNested: return "received invalid msgType inside a compressed payload";
-    case StreamError::kBadBody: return "failed to decode message body";
-    case StreamError::kTooManyNodes: return "push/pull node count is out of range";
-    case StreamError::kUserStateTooLong: return "user state or user message length is out of range";
+    case StreamError::kNone:
+      return "";
+    case StreamError::kTruncated:
+      return "unexpected EOF";
+    case StreamError::kBadLabel:
+      return "cannot decode label; stream has been truncated or label is empty";
+    case StreamError::kLabelMismatch:
+      return "discarding stream with unacceptable label";
+    case StreamError::kDoubleLabel:
+      return "unexpected double stream label header";
+    case StreamError::kUnknownType:
+      return "received invalid msgType";
+    case StreamError::kEncryptedTooLong:
+      return "remote node state is larger than limit (20971520)";
+    case StreamError::kBadCompress:
+      return "failed to decompress payload";
+    case StreamError::kTooLarge:
+      return "decompressed payload is larger than limit (41943040)";
+    case StreamError::kNested:
+      return "received invalid msgType inside a compressed payload";
+    case StreamError::kBadBody:
+      return "failed to decode message body";
+    case StreamError::kTooManyNodes:
+      return "push/pull node count is out of range";
+    case StreamError::kUserStateTooLong:
+      return "user state or user message length is out of range";
   }
   return "";
 }
@@ -278,7 +315,8 @@ StreamStatus StreamParser::finish() {
   return refuse(clean ? StreamError::kNone : StreamError::kTruncated);
 }
 
-void append_push_pull(bool join, std::span<const PushNodeState> nodes, ByteView user_state, Buffer& out, IntStyle style) {
+void append_push_pull(bool join, std::span<const PushNodeState> nodes, ByteView user_state, Buffer& out,
+                      IntStyle style) {
   PushPullHeader header;
   header.join = join;
   header.nodes = static_cast<std::int64_t>(nodes.size());

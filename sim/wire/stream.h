@@ -13,15 +13,15 @@ namespace dcsim::wire {
 /// Why a stream's frame was refused (memberlist net.go: readStream, readRemoteState, readUserMsg).
 enum class StreamError : std::uint8_t {
   kNone,
-  kTruncated,         ///< the peer closed inside a frame
+  kTruncated,  ///< the peer closed inside a frame
   kBadLabel,
   kLabelMismatch,
   kDoubleLabel,
   kUnknownType,       ///< not a type, or not one that a stream may carry
   kEncryptedTooLong,  ///< encrypted frame over 20 MiB
   kBadCompress,
-  kTooLarge,          ///< a compressed or decompressed frame, or the entries of a bare one, over 40 MiB
-  kNested,            ///< a compressed frame holds another layer
+  kTooLarge,  ///< a compressed or decompressed frame, or the entries of a bare one, over 40 MiB
+  kNested,    ///< a compressed frame holds another layer
   kBadBody,
   kTooManyNodes,      ///< node count negative or over 1 048 576
   kUserStateTooLong,  ///< negative or over 20 MiB; also for a user message
@@ -38,18 +38,18 @@ struct StreamFrame {
   MessageType type = MessageType::kPing;  ///< kPing, kAck, kErr, kUser, kPushPull or kEncrypt
   std::string_view label;                 ///< from the header in front, "" = none
   bool compressed = false;
-  ByteView bare;                          ///< the whole frame without layers, from its type byte on
+  ByteView bare;  ///< the whole frame without layers, from its type byte on
 
   Ping ping;
   Ack ack;
   Err err;
-  ByteView user;                          ///< the user message
+  ByteView user;  ///< the user message
   PushPullHeader header;
   std::span<const PushNodeState> nodes;
-  ByteView node_bytes;                    ///< the same entries encoded
+  ByteView node_bytes;  ///< the same entries encoded
   ByteView user_state;
-  ByteView encrypted;                     ///< kEncrypt: version, nonce, ciphertext and tag; not yet decrypted
-  ByteView encrypted_header;              ///< the five bytes before, part of the AAD
+  ByteView encrypted;         ///< kEncrypt: version, nonce, ciphertext and tag; not yet decrypted
+  ByteView encrypted_header;  ///< the five bytes before, part of the AAD
 };
 
 /// What parsing needs and many connections can share: one per world or thread.
@@ -106,10 +106,10 @@ class StreamParser {
 
   LabelPolicy policy_;
   Buffer buffer_;
-  std::size_t start_ = 0;            // where the frame begins, behind the label header
-  std::size_t wanted_ = 0;           // bytes of the frame before which it is not worth looking again
-  std::size_t checked_ = 0;          // push/pull: the entries before this are complete
-  std::int64_t entries_ = kNoHeader; // push/pull: entries still to come
+  std::size_t start_ = 0;             // where the frame begins, behind the label header
+  std::size_t wanted_ = 0;            // bytes of the frame before which it is not worth looking again
+  std::size_t checked_ = 0;           // push/pull: the entries before this are complete
+  std::int64_t entries_ = kNoHeader;  // push/pull: entries still to come
   std::size_t user_state_ = 0;
   bool inbound_;
   Stage stage_ = Stage::kLabel;

@@ -26,8 +26,8 @@ std::size_t peak_memory();
 /// One line of the table: our figure beside the peer's, in the same unit. Measure both in the same
 /// process, turn about (`turn_about`), where that is possible; else say in `note` where the peer's figure is from.
 struct Row {
-  std::string name;             ///< "queue: hold model, 10^4 pending"
-  std::string unit;             ///< "ns/event", "packets/s", "bytes"
+  std::string name;  ///< "queue: hold model, 10^4 pending"
+  std::string unit;  ///< "ns/event", "packets/s", "bytes"
   double ours = 0;
   std::string peer = {};        ///< "std::priority_queue"; empty = none
   double baseline = 0;          ///< the peer's figure; 0 = none
@@ -85,15 +85,15 @@ bool register_command(const char* name, const char* usage, const char* summary, 
 #define DCSIM_BENCH_NAME(what) DCSIM_BENCH_JOIN(what, __LINE__)
 
 /// The body sees `dcsim::bench::Report& report`.
-#define BENCHMARK_CASE(name)                                                                  \
-  static void DCSIM_BENCH_NAME(benchmark_case_)(::dcsim::bench::Report & report);             \
-  [[maybe_unused]] static const bool DCSIM_BENCH_NAME(benchmark_registered_) =                \
-      ::dcsim::bench::register_case(name, DCSIM_BENCH_NAME(benchmark_case_));                 \
+#define BENCHMARK_CASE(name)                                                      \
+  static void DCSIM_BENCH_NAME(benchmark_case_)(::dcsim::bench::Report & report); \
+  [[maybe_unused]] static const bool DCSIM_BENCH_NAME(benchmark_registered_) =    \
+      ::dcsim::bench::register_case(name, DCSIM_BENCH_NAME(benchmark_case_));     \
   static void DCSIM_BENCH_NAME(benchmark_case_)([[maybe_unused]] ::dcsim::bench::Report & report)
 
 /// The body sees `std::span<const std::string> args` (without the command's name) and returns the exit status.
-#define BENCHMARK_COMMAND(name, usage, summary)                                               \
-  static int DCSIM_BENCH_NAME(benchmark_command_)(std::span<const std::string> args);         \
-  [[maybe_unused]] static const bool DCSIM_BENCH_NAME(benchmark_registered_) =                \
+#define BENCHMARK_COMMAND(name, usage, summary)                                                     \
+  static int DCSIM_BENCH_NAME(benchmark_command_)(std::span<const std::string> args);               \
+  [[maybe_unused]] static const bool DCSIM_BENCH_NAME(benchmark_registered_) =                      \
       ::dcsim::bench::register_command(name, usage, summary, DCSIM_BENCH_NAME(benchmark_command_)); \
   static int DCSIM_BENCH_NAME(benchmark_command_)([[maybe_unused]] std::span<const std::string> args)

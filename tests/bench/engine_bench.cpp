@@ -19,9 +19,8 @@ namespace {
 class EngineTicker {
  public:
   explicit EngineTicker(std::uint32_t entities) : rng_(1, "bench", "tick") {
-    engine_.on(core::kTestKinds, this, [](void* self, const core::Event& event) {
-      static_cast<EngineTicker*>(self)->tick(event);
-    });
+    engine_.on(core::kTestKinds, this,
+               [](void* self, const core::Event& event) { static_cast<EngineTicker*>(self)->tick(event); });
     for (std::uint32_t i = 0; i < entities; ++i) {
       origins_.push_back(engine_.add_origin());
       schedule(i);
@@ -93,12 +92,18 @@ void self_rescheduling(Report& report, std::uint32_t entities, double ns3) {
   constexpr std::uint64_t kOperations = 1'000'000;
   EngineTicker ours(entities);
   CallableTicker peer(entities);
-  const auto [engine, tree] =
-      turn_about(7, [&] { return ours.measure(kOperations); }, [&] { return peer.measure(kOperations); });
+  const auto [engine, tree] = turn_about(
+      7, [&] { return ours.measure(kOperations); }, [&] { return peer.measure(kOperations); });
   const std::string name = "engine: self-rescheduling events, " + std::to_string(entities) + " pending";
-  report.add({.name = name, .unit = "ns/event", .ours = engine, .peer = "std::multimap of std::function", .baseline = tree});
-  report.add({.name = name, .unit = "ns/event", .ours = engine, .peer = "ns-3.37, default scheduler", .baseline = ns3,
-              .target_ratio = 3, .note = "recorded on another machine"});
+  report.add(
+      {.name = name, .unit = "ns/event", .ours = engine, .peer = "std::multimap of std::function", .baseline = tree});
+  report.add({.name = name,
+              .unit = "ns/event",
+              .ours = engine,
+              .peer = "ns-3.37, default scheduler",
+              .baseline = ns3,
+              .target_ratio = 3,
+              .note = "recorded on another machine"});
 }
 
 }  // namespace

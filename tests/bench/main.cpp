@@ -52,7 +52,8 @@ std::string figure(double value) {
 std::string target_of(const Row& row) {
   std::string text;
   if (row.target_ratio > 0) text += ">= " + figure(row.target_ratio) + "x";
-  if (row.target_value > 0) text += (text.empty() ? "" : ", ") + std::string(row.lower_is_better ? "<= " : ">= ") + figure(row.target_value);
+  if (row.target_value > 0)
+    text += (text.empty() ? "" : ", ") + std::string(row.lower_is_better ? "<= " : ">= ") + figure(row.target_value);
   if (text.empty()) return "-";
   return text + (row.met() ? "  ok" : "  MISSED");
 }
@@ -218,6 +219,4 @@ bool register_command(const char* name, const char* usage, const char* summary, 
 
 }  // namespace dcsim::bench
 
-int main(int argc, char** argv) {
-  return dcsim::bench::run(std::vector<std::string>(argv + 1, argv + argc));
-}
+int main(int argc, char** argv) { return dcsim::bench::run(std::vector<std::string>(argv + 1, argv + argc)); }

@@ -11,8 +11,8 @@
 #include "queues/ladder_queue.h"
 #include "queues/timing_wheel.h"
 
-// The hold model: the queue is kept at a size while the least event is taken and pushed again at a distance drawn from an
-// exponential distribution. Every candidate orders by (at, tie) and carries 32 bytes of event.
+// The hold model: the queue is kept at a size while the least event is taken and pushed again at a distance drawn from
+// an exponential distribution. Every candidate orders by (at, tie) and carries 32 bytes of event.
 namespace dcsim::bench {
 
 namespace {
@@ -87,9 +87,7 @@ std::function<double()> holder(std::size_t pending, std::uint64_t operations) {
   return [hold, operations] { return hold->measure(operations); };
 }
 
-std::string power_of_ten(std::size_t pending) {
-  return pending == 100 ? "10^2" : pending == 10'000 ? "10^4" : "10^6";
-}
+std::string power_of_ten(std::size_t pending) { return pending == 100 ? "10^2" : pending == 10'000 ? "10^4" : "10^6"; }
 
 void hold_model(Report& report, std::size_t pending, double target) {
   const std::uint64_t operations = pending < 1'000'000 ? 1'000'000 : 2'000'000;
@@ -97,8 +95,12 @@ void hold_model(Report& report, std::size_t pending, double target) {
   constexpr int kRepeats = 5;
   const auto [ours, standard] =
       turn_about(kRepeats, holder<RadixLadder>(pending, operations), holder<BinaryHeap>(pending, operations));
-  report.add({.name = name, .unit = "ns/event", .ours = ours, .peer = "std::priority_queue, 64-byte events",
-              .baseline = standard, .target_ratio = target});
+  report.add({.name = name,
+              .unit = "ns/event",
+              .ours = ours,
+              .peer = "std::priority_queue, 64-byte events",
+              .baseline = standard,
+              .target_ratio = target});
   const auto beside = [&](const char* what, const std::function<double()>& measure) {
     report.add({.name = name, .unit = "ns/event", .ours = ours, .peer = what, .baseline = median_of(3, measure)});
   };

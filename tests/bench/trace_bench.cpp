@@ -44,8 +44,8 @@ struct Traffic {
 
 BENCHMARK_CASE("trace/append") {
   Traffic traffic;
-  const auto [with, without] =
-      dcsim::bench::turn_about(5, [&] { return traffic.measure({}); }, [&] { return traffic.measure({.digest = false}); });
+  const auto [with, without] = dcsim::bench::turn_about(
+      5, [&] { return traffic.measure({}); }, [&] { return traffic.measure({.digest = false}); });
   report.add({.name = "trace: append a 48-byte record with its digest",
               .unit = "ns/record",
               .ours = with,
@@ -100,8 +100,13 @@ BENCHMARK_CASE("trace/metrics") {
                 {.observer = traffic.hosts[i % 1000], .member = traffic.hosts[i % 997], .slot = {lan}});
     }
   };
-  report.add({.name = "metrics: emission that nobody subscribed to", .unit = "ns", .ours = dcsim::bench::ns_per_operation(kEmissions, emit)});
-  const auto id = hub.subscribe({.fn = AggregateFn::kCount, .series = Series::kProbeTimeout, .matchers = {{"pool", MatchOp::kEqual, "lan"}}});
+  report.add({.name = "metrics: emission that nobody subscribed to",
+              .unit = "ns",
+              .ours = dcsim::bench::ns_per_operation(kEmissions, emit)});
+  const auto id = hub.subscribe(
+      {.fn = AggregateFn::kCount, .series = Series::kProbeTimeout, .matchers = {{"pool", MatchOp::kEqual, "lan"}}});
   hub.open(*id, Instant{0});
-  report.add({.name = "metrics: emission into one count with one matcher", .unit = "ns", .ours = dcsim::bench::ns_per_operation(kEmissions, emit)});
+  report.add({.name = "metrics: emission into one count with one matcher",
+              .unit = "ns",
+              .ours = dcsim::bench::ns_per_operation(kEmissions, emit)});
 }

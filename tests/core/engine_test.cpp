@@ -200,8 +200,8 @@ TEST_CASE("engine: causes travel from what schedules to what is scheduled") {
     CHECK(event.cause == bench.engine.cause());
     seen.emplace_back(event.target, event.cause.record);
     if (event.target == 1) {
-      bench.at(origin, 10_ms, 10);          // by cause 7, its own
-      bench.engine.set_cause({70});         // say, the record of a packet it sent
+      bench.at(origin, 10_ms, 10);   // by cause 7, its own
+      bench.engine.set_cause({70});  // say, the record of a packet it sent
       bench.at(origin, 11_ms, 11);
     }
   };
@@ -258,8 +258,9 @@ TEST_CASE("engine: an event arrives as it was sent, to the handler of its kind")
   engine.on(core::kNetKinds, &one, keep);
   engine.on(core::kHostKinds, &two, keep);
   const OriginId origin = engine.add_origin();
-  engine.schedule(origin, Instant{} + 1_s,
-                  {.kind = core::kHostKinds, .aux = 2, .target = 3, .cause = {}, .arg = 5, .a = 6, .b = ~std::uint64_t{7}});
+  engine.schedule(
+      origin, Instant{} + 1_s,
+      {.kind = core::kHostKinds, .aux = 2, .target = 3, .cause = {}, .arg = 5, .a = 6, .b = ~std::uint64_t{7}});
   engine.run_until(Instant{} + 1_s);
   CHECK(one.calls == 0);
   REQUIRE(two.calls == 1);

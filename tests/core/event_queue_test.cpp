@@ -44,8 +44,8 @@ class Twin {
   void cancel_all() {
     while (!handles_.empty()) cancel(handles_.size() - 1);
   }
-  /// Pops one event at or before the limit; false if there is none, by both accounts. Then the clock moves to the limit,
-  /// unless it is only a look.
+  /// Pops one event at or before the limit; false if there is none, by both accounts. Then the clock moves to the
+  /// limit, unless it is only a look.
   bool pop(std::int64_t limit, bool look = false) {
     std::int64_t at = -1;
     Event event;
@@ -112,14 +112,22 @@ class Twin {
 /// A delay of a kind that simulations mix: none, nanoseconds, a link's latency, timers on a grid, hours.
 std::int64_t mixed_delay(Rng& rng) {
   switch (rng.below(8)) {
-    case 0: return 0;
-    case 1: return static_cast<std::int64_t>(rng.below(4));
-    case 2: return static_cast<std::int64_t>(rng.below(300));
-    case 3: return 10'000 * static_cast<std::int64_t>(rng.below(4));
-    case 4: return static_cast<std::int64_t>(rng.below(1'000'000));
-    case 5: return 200'000'000 * static_cast<std::int64_t>(1 + rng.below(5));
-    case 6: return static_cast<std::int64_t>(rng.below(5'000'000'000));
-    default: return 3'600'000'000'000 * static_cast<std::int64_t>(1 + rng.below(48));
+    case 0:
+      return 0;
+    case 1:
+      return static_cast<std::int64_t>(rng.below(4));
+    case 2:
+      return static_cast<std::int64_t>(rng.below(300));
+    case 3:
+      return 10'000 * static_cast<std::int64_t>(rng.below(4));
+    case 4:
+      return static_cast<std::int64_t>(rng.below(1'000'000));
+    case 5:
+      return 200'000'000 * static_cast<std::int64_t>(1 + rng.below(5));
+    case 6:
+      return static_cast<std::int64_t>(rng.below(5'000'000'000));
+    default:
+      return 3'600'000'000'000 * static_cast<std::int64_t>(1 + rng.below(48));
   }
 }
 
@@ -151,13 +159,15 @@ TEST_CASE("event queue: agrees with an ordered map whatever is pushed, popped an
 }
 
 TEST_CASE("event queue: holds its order over every scale of distance, dense and sparse") {
-  for (const std::int64_t spread : {std::int64_t{1}, std::int64_t{50}, std::int64_t{100'000}, std::int64_t{1'000'000'000},
-                                    std::int64_t{86'400'000'000'000}}) {
+  for (const std::int64_t spread : {std::int64_t{1}, std::int64_t{50}, std::int64_t{100'000},
+                                    std::int64_t{1'000'000'000}, std::int64_t{86'400'000'000'000}}) {
     for (const std::size_t pending : {3u, 40u, 300u, 5'000u}) {
       CAPTURE(spread);
       CAPTURE(pending);
       Twin twin(7);
-      const auto delay = [&] { return static_cast<std::int64_t>(twin.rng().below(static_cast<std::uint64_t>(spread))); };
+      const auto delay = [&] {
+        return static_cast<std::int64_t>(twin.rng().below(static_cast<std::uint64_t>(spread)));
+      };
       for (std::size_t i = 0; i < pending; ++i) twin.push(delay());
       for (int i = 0; i < 12'000; ++i) {
         twin.pop(kNoLimit);
@@ -215,7 +225,8 @@ TEST_CASE("event queue: crowds at neighbouring instants, which cut and refill a 
         twin.pop(kNoLimit);
         if (i % 3 == 0) twin.push(static_cast<std::int64_t>(twin.rng().below(4)));
       }
-      for (std::uint64_t i = twin.rng().below(300); i > 0; --i) twin.push(static_cast<std::int64_t>(twin.rng().below(4)));
+      for (std::uint64_t i = twin.rng().below(300); i > 0; --i)
+        twin.push(static_cast<std::int64_t>(twin.rng().below(4)));
     }
     twin.drain();
     CHECK(twin.disagreements() == 0);
@@ -248,7 +259,8 @@ TEST_CASE("event queue: a look at cancelled events does not move the clock, nor 
     twin.cancel_all();
     twin.push(36'000'000'000'000);
     CHECK_FALSE(twin.pop(twin.now() + ahead, true));
-    for (int i = 0; i < 900; ++i) twin.push(static_cast<std::int64_t>(twin.rng().below(static_cast<std::uint64_t>(ahead) + 100'000)));
+    for (int i = 0; i < 900; ++i)
+      twin.push(static_cast<std::int64_t>(twin.rng().below(static_cast<std::uint64_t>(ahead) + 100'000)));
     for (int i = 0; i < 900; ++i) twin.pop(kNoLimit);
     twin.cancel_all();
   }

@@ -195,14 +195,30 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (size == 0) return 0;
   const dcsim::ByteView rest(data + 1, size - 1);
   switch (data[0] % 8) {
-    case 0: datagram(rest); break;
-    case 1: stream(rest, true); break;
-    case 2: stream(rest, false); break;
-    case 3: memberlist_messages(rest); break;
-    case 4: serf_messages(rest); break;
-    case 5: meta(rest); break;
-    case 6: lzw(rest); break;
-    default: skip(rest); break;
+    case 0:
+      datagram(rest);
+      break;
+    case 1:
+      stream(rest, true);
+      break;
+    case 2:
+      stream(rest, false);
+      break;
+    case 3:
+      memberlist_messages(rest);
+      break;
+    case 4:
+      serf_messages(rest);
+      break;
+    case 5:
+      meta(rest);
+      break;
+    case 6:
+      lzw(rest);
+      break;
+    default:
+      skip(rest);
+      break;
   }
   return 0;
 }

@@ -23,7 +23,8 @@ Coordinate from_bits_object(const Json& bits) {
   c.error = from_bits(bits["Error"].get<std::string>());
   c.height = from_bits(bits["Height"].get<std::string>());
   c.dimensions = static_cast<std::uint32_t>(bits["Vec"].size());
-  for (std::size_t i = 0; i < std::min(bits["Vec"].size(), c.vec.size()); ++i) c.vec[i] = from_bits(bits["Vec"][i].get<std::string>());
+  for (std::size_t i = 0; i < std::min(bits["Vec"].size(), c.vec.size()); ++i)
+    c.vec[i] = from_bits(bits["Vec"][i].get<std::string>());
   return c;
 }
 
@@ -63,7 +64,8 @@ TEST_CASE("coordinates: sequences of updates give the reference's doubles, bit f
       const bool accepted = outcome == CoordinateUpdate::kUpdated || outcome == CoordinateUpdate::kReset;
       CHECK(accepted != step.contains("expect_error"));
       check_same(c.coordinate(), from_bits_object(step["expect"]["bits"]));
-      if (step.contains("expect_distance_ns")) CHECK(c.distance_to(other).ns == step["expect_distance_ns"].get<std::int64_t>());
+      if (step.contains("expect_distance_ns"))
+        CHECK(c.distance_to(other).ns == step["expect_distance_ns"].get<std::int64_t>());
       ++steps;
     }
   }

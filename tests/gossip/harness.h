@@ -18,8 +18,8 @@
 #include "gossip/memberlist.h"
 #include "support/alloc_counter.h"
 
-/// A few protocol machines in one process, joined by a network that exists only here: constant latency, rules that block,
-/// streams that connect, refuse or time out, and a clock that jumps from event to event.
+/// A few protocol machines in one process, joined by a network that exists only here: constant latency, rules that
+/// block, streams that connect, refuse or time out, and a clock that jumps from event to event.
 ///
 ///     test::FakeNet net;
 ///     test::FakeNet::Port& port = net.port("a", test::address(1));
@@ -190,9 +190,7 @@ class FakeNet {
     Instant at;
     std::uint64_t sequence;
     std::function<void()> act;
-    bool operator<(const Event& other) const {
-      return at != other.at ? at > other.at : sequence > other.sequence;
-    }
+    bool operator<(const Event& other) const { return at != other.at ? at > other.at : sequence > other.sequence; }
   };
   struct Stream {
     Port* side[2];
@@ -275,10 +273,12 @@ class FakeNet {
     } else if (!target) {
       fail(latency * 2, "connect: connection refused");
     } else {
-      auto s = std::make_shared<Stream>(Stream{{&from, target}, {id, StreamId{next_stream_++}}, {true, true}, {now_, now_}});
+      auto s =
+          std::make_shared<Stream>(Stream{{&from, target}, {id, StreamId{next_stream_++}}, {true, true}, {now_, now_}});
       streams_[id.value] = {s, 0};
       streams_[s->id[1].value] = {s, 1};
-      at(now_ + latency, [this, s] { input(*s->side[1], [&] { s->side[1]->on_accepted(now_, s->id[1], s->side[0]->at); }); });
+      at(now_ + latency,
+         [this, s] { input(*s->side[1], [&] { s->side[1]->on_accepted(now_, s->id[1], s->side[0]->at); }); });
       at(now_ + latency * 2, [this, s] {
         if (s->open[0]) input(*s->side[0], [&] { s->side[0]->on_connected(now_, s->id[0]); });
       });
@@ -327,7 +327,8 @@ class FakeNet {
   std::uint64_t outside_ = 0;
 };
 
-/// What a delegate was told, as short words: "join:b", "leave:b", "update:b", "conflict:b:10.0.0.2:7946->10.0.0.9:7946".
+/// What a delegate was told, as short words: "join:b", "leave:b", "update:b",
+/// "conflict:b:10.0.0.2:7946->10.0.0.9:7946".
 class EventLog : public Delegate {
  public:
   void notify_join(Instant, const NodeView& n) override { add("join", n); }
@@ -372,7 +373,8 @@ class Pool {
     EventLog& log() { return own_log; }
   };
 
-  explicit Pool(std::size_t n, MemberlistConfig base = MemberlistConfig::lan(), std::uint64_t seed = 1) : base_(base), seed_(seed) {
+  explicit Pool(std::size_t n, MemberlistConfig base = MemberlistConfig::lan(), std::uint64_t seed = 1)
+      : base_(base), seed_(seed) {
     for (std::size_t i = 0; i < n; ++i) add();
   }
   Node& add(Delegate* delegate = nullptr, std::optional<MemberlistConfig> config = std::nullopt) {

@@ -263,9 +263,12 @@ TEST_CASE("memberlist vectors: retransmit limit, suspicion timeout and push/pull
     CAPTURE(n);
     for (const int mult : {2, 4, 6}) {
       const std::string key = "retransmitLimit_mult" + std::to_string(mult);
-      if (v.contains(key)) CHECK(retransmit_limit(static_cast<std::uint32_t>(mult), n) == v.at(key).get<std::uint32_t>());
+      if (v.contains(key))
+        CHECK(retransmit_limit(static_cast<std::uint32_t>(mult), n) == v.at(key).get<std::uint32_t>());
     }
-    const auto timeout = [&](const MemberlistConfig& c) { return suspicion_timeout(c.suspicion_mult, n, c.probe_interval).ns; };
+    const auto timeout = [&](const MemberlistConfig& c) {
+      return suspicion_timeout(c.suspicion_mult, n, c.probe_interval).ns;
+    };
     CHECK(timeout(MemberlistConfig::lan()) == integer(v.at("suspicionTimeout_ns_lan")));
     CHECK(timeout(MemberlistConfig::wan()) == integer(v.at("suspicionTimeout_ns_wan")));
     CHECK(timeout(MemberlistConfig::local()) == integer(v.at("suspicionTimeout_ns_local")));
@@ -280,8 +283,9 @@ TEST_CASE("memberlist vectors: remaining suspicion time for every recorded confi
   for (const Json& v : file.at("vectors")) {
     if (v.at("type") != "remainingSuspicionTime") continue;
     CAPTURE(v.dump());
-    const Duration left = remaining_suspicion_time(v.at("n").get<int>(), v.at("k").get<int>(), {integer(v.at("elapsed_ns"))},
-                                                   {integer(v.at("min_ns"))}, {integer(v.at("max_ns"))});
+    const Duration left =
+        remaining_suspicion_time(v.at("n").get<int>(), v.at("k").get<int>(), {integer(v.at("elapsed_ns"))},
+                                 {integer(v.at("min_ns"))}, {integer(v.at("max_ns"))});
     CHECK(left.ns == integer(v.at("remaining_ns")));
   }
 }
@@ -320,7 +324,8 @@ TEST_CASE("memberlist vectors: the transmit-limited queue sends and finishes wha
         if (!step.at("expect_sent").is_null()) expected = step.at("expect_sent").get<std::vector<std::string>>();
         CHECK(sent == expected);
       } else if (op == "prune") {
-        queue.prune(step.contains("keep") ? step.at("keep").get<std::size_t>() : step.at("max_retain").get<std::size_t>());
+        queue.prune(step.contains("keep") ? step.at("keep").get<std::size_t>()
+                                          : step.at("max_retain").get<std::size_t>());
       } else if (op == "num") {
         CHECK(queue.size() == step.at("expect_num").get<std::size_t>());
       } else {

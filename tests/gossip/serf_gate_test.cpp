@@ -38,8 +38,9 @@ TEST_CASE("gate: the joiner reads the objection, the contacted node only logs it
   w.run_for(1_s);
   REQUIRE(a.joins.size() == 1);
   CHECK(a.joins[0].contacted == 0);
-  CHECK(a.joins[0].error == "1 error occurred:\n\t* failed to join 10.0.0.2:7946: Member 'b' part of wrong segment 'beta' "
-                            "(expected 'alpha')\n\n");
+  CHECK(a.joins[0].error ==
+        "1 error occurred:\n\t* failed to join 10.0.0.2:7946: Member 'b' part of wrong segment 'beta' "
+        "(expected 'alpha')\n\n");
   CHECK(b.noticed(NoticeKind::kMergeRefused, "Member 'a' part of wrong segment 'alpha' (expected 'beta')"));
   CHECK(b.joins.empty());
   CHECK(a.serf->member_count() == 1);
@@ -101,8 +102,9 @@ TEST_CASE("serf: join errors come one per address in go-multierror's layout") {
   w.run_for(1_s);
   REQUIRE(a.joins.size() == 1);
   CHECK(a.joins[0].token == 7);
-  CHECK(a.joins[0].error == "2 errors occurred:\n\t* failed to resolve nowhere.example: no such host\n\t* failed to join "
-                            "10.9.9.9:7946: dial tcp 10.9.9.9:7946: connect: connection refused\n\n");
+  CHECK(a.joins[0].error ==
+        "2 errors occurred:\n\t* failed to resolve nowhere.example: no such host\n\t* failed to join "
+        "10.9.9.9:7946: dial tcp 10.9.9.9:7946: connect: connection refused\n\n");
 }
 
 TEST_CASE("serf: joins given together run one after the other") {

@@ -252,13 +252,13 @@ inline StreamId SerfNode::dial(const Endpoint& to, Duration timeout) {
   SerfNode* target = world.at_endpoint(to);
   const std::string text = "dial tcp " + to.text() + ": ";
   if (target != nullptr && !world.connected(*this, *target)) {
-    world.at(world.now() + timeout, [this, mine, text] { serf->on_stream_failed(world.now(), mine, text + "i/o timeout"); });
+    world.at(world.now() + timeout,
+             [this, mine, text] { serf->on_stream_failed(world.now(), mine, text + "i/o timeout"); });
     return mine;
   }
   if (target == nullptr || !target->up) {
-    world.at(world.now() + 2 * SerfWorld::kLatency, [this, mine, text] {
-      serf->on_stream_failed(world.now(), mine, text + "connect: connection refused");
-    });
+    world.at(world.now() + 2 * SerfWorld::kLatency,
+             [this, mine, text] { serf->on_stream_failed(world.now(), mine, text + "connect: connection refused"); });
     return mine;
   }
   const StreamId theirs{++world.streams_};
@@ -277,7 +277,8 @@ inline void SerfNode::stream_send(StreamId stream, const Bytes& payload) {
   written.push_back({world.now(), payload.size()});
   const SerfWorld::End end = world.ends_.at(stream.value);
   world.at(world.now() + SerfWorld::kLatency, [this, end, payload] {
-    if (end.peer->up && world.ends_.at(end.other.value).open) end.peer->serf->on_stream_data(world.now(), end.other, payload);
+    if (end.peer->up && world.ends_.at(end.other.value).open)
+      end.peer->serf->on_stream_data(world.now(), end.other, payload);
   });
 }
 

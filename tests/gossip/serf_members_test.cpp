@@ -113,7 +113,8 @@ TEST_CASE("serf: force-leave turns failed into left on every node") {
   const auto pool = w.pool({"a", "b", "c", "d"});
   w.run_for(3_s);
   pool[1]->crash();
-  REQUIRE(w.run_until([&] { return pool[2]->status_of("b") == "failed" && pool[3]->status_of("b") == "failed"; }, 60_s));
+  REQUIRE(
+      w.run_until([&] { return pool[2]->status_of("b") == "failed" && pool[3]->status_of("b") == "failed"; }, 60_s));
   w.run_for(1_s);
   pool[0]->force_leave("b", false, 9);
   CHECK(pool[0]->status_of("b") == "left");
@@ -238,7 +239,8 @@ TEST_CASE("serf: a partition heals by reconnect without anybody's command") {
   const auto pool = w.pool({"a", "b"});
   w.run_for(3_s);
   w.cut(*pool[0], *pool[1]);
-  REQUIRE(w.run_until([&] { return pool[0]->status_of("b") == "failed" && pool[1]->status_of("a") == "failed"; }, 60_s));
+  REQUIRE(
+      w.run_until([&] { return pool[0]->status_of("b") == "failed" && pool[1]->status_of("a") == "failed"; }, 60_s));
   w.run_for(300_s);  // memberlist has forgotten the dead by now; Serf has not
   CHECK(pool[0]->serf->memberlist().table().size() == 1);
   CHECK(pool[0]->status_of("b") == "failed");

@@ -45,7 +45,9 @@ TEST_CASE("push/pull: an idle exchange has the computed size") {
 }
 
 TEST_CASE("push/pull: compressed, it is near the computed size (contents vary a little)") {
-  const auto near = [](std::size_t size, std::size_t expected) { return size * 20 > expected * 19 && size * 20 < expected * 21; };
+  const auto near = [](std::size_t size, std::size_t expected) {
+    return size * 20 > expected * 19 && size * 20 < expected * 21;
+  };
   CHECK(near(exchange_size(1, true), 224));
   CHECK(near(exchange_size(10, true), 525));
   CHECK(near(exchange_size(100, true), 1712));

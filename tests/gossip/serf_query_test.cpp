@@ -56,8 +56,8 @@ TEST_CASE("query filter: malformed, unsupported and outsized expressions match n
   CHECK_FALSE(matches("^(a|a|aa)+$", std::string(500, 'a') + "b"));
 }
 
-Buffer query(std::uint32_t id, std::string_view name, const Endpoint& from, std::uint32_t flags, std::uint8_t relays = 0,
-             const wire::RawList& filters = {}) {
+Buffer query(std::uint32_t id, std::string_view name, const Endpoint& from, std::uint32_t flags,
+             std::uint8_t relays = 0, const wire::RawList& filters = {}) {
   wire::serf::Query q;
   const Address address = from.address;
   q.addr = address.bytes();
@@ -95,10 +95,11 @@ TEST_CASE("query: the acknowledgement goes straight to the asker, and by relays 
   SerfWorld w;
   const auto pool = w.pool({"a", "b", "c", "d"});
   w.run_for(3_s);
-  pool[1]->serf->as_delegate().notify_msg(w.now(), query(1, "_serf_ping", pool[0]->endpoint, wire::serf::kQueryFlagAck));
+  pool[1]->serf->as_delegate().notify_msg(w.now(),
+                                          query(1, "_serf_ping", pool[0]->endpoint, wire::serf::kQueryFlagAck));
   w.run_for(100_ms);
   CHECK(pool[0]->noticed(SerfNoticeKind::kOrphanResponse));  // a never asked
-  CHECK(pool[1]->queries.empty());                          // Serf's own business
+  CHECK(pool[1]->queries.empty());                           // Serf's own business
   // c cannot reach a itself; two relays can.
   SerfWorld v;
   const auto other = v.pool({"a", "b", "c", "d"});
@@ -114,7 +115,7 @@ TEST_CASE("query: an unanswerable or nonsensical one does no harm") {
   SerfNode& a = w.add("a");
   Delegate& delegate = a.serf->as_delegate();
   wire::serf::Items filters;
-  filters.add_bytes(Buffer{});         // no type byte
+  filters.add_bytes(Buffer{});  // no type byte
   delegate.notify_msg(w.now(), query(1, "x", {}, 1, 200, filters.list()));
   filters.clear();
   filters.add_bytes(Buffer{9, 0x80});  // unknown type

@@ -36,12 +36,12 @@ class Stage final : public Actions, public SerfListener {
   void on_join_done(std::uint32_t, std::uint32_t, std::string_view, Cause) override {}
   void on_leave_done(Cause) override {}
   void on_user_event(const UserEvent& e, Cause) override {
-    events.push_back("user:" + std::string(e.name) + "@" + std::to_string(e.ltime) + " payload=" +
-                     std::string(text_of(e.payload)) + " cc=" + (e.coalesce ? "true" : "false"));
+    events.push_back("user:" + std::string(e.name) + "@" + std::to_string(e.ltime) +
+                     " payload=" + std::string(text_of(e.payload)) + " cc=" + (e.coalesce ? "true" : "false"));
   }
   void on_query(const Query& q, Cause) override {
-    events.push_back("query:" + std::string(q.name) + "@" + std::to_string(q.ltime) + " payload=" +
-                     std::string(text_of(q.payload)));
+    events.push_back("query:" + std::string(q.name) + "@" + std::to_string(q.ltime) +
+                     " payload=" + std::string(text_of(q.payload)));
   }
 
   Serf* serf = nullptr;
@@ -144,7 +144,8 @@ class Script {
   void merge(const Json& step) {
     const bool ignore = step.value("event_join_ignore", false);
     if (ignore) serf_->join(now_, 0, {{"10.0.0.2", "", {Address::v4(0x0a000002), 7946}, ""}}, true);
-    serf_->as_delegate().merge_remote_state(now_, test::from_hex(step.at("hex").get<std::string>()), step.at("is_join"));
+    serf_->as_delegate().merge_remote_state(now_, test::from_hex(step.at("hex").get<std::string>()),
+                                            step.at("is_join"));
     if (ignore) serf_->on_stream_failed(now_, stage_.dialled, "gone");
   }
 
@@ -174,7 +175,9 @@ TEST_CASE("serf: recorded scripts end each step in the recorded state") {
       INFO("step " << i << " " << step.at("op").get<std::string>());
       script.perform(step);
       const Json state = script.state();
-      for (const auto& [key, expected] : step.at("expect").items()) {
+      for (const auto& item : step.at("expect").items()) {
+        const std::string key = item.key();
+        const Json& expected = item.value();
         REQUIRE_MESSAGE(state.contains(key), key);
         Json wanted = key == "intents" ? Script::by_node(expected) : expected;
         if (key == "failed" || key == "left") std::sort(wanted.begin(), wanted.end());

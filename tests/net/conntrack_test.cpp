@@ -132,7 +132,8 @@ TEST_CASE("conntrack tcp: segments that fit no connection are invalid and change
   CHECK(t.pass(tcp(2, 1, 8300, 40000, kSynAck)) == ConnState::kEstablished);
 }
 
-TEST_CASE("conntrack tcp_loose: a connection whose SYN was not seen is picked up as new, for 300 s until it is answered") {
+TEST_CASE(
+    "conntrack tcp_loose: a connection whose SYN was not seen is picked up as new, for 300 s until it is answered") {
   Open t;
   CHECK(t.pass(tcp(2, 1, 8300, 40000, kTcpAck | kTcpPsh)) == ConnState::kNew);
   CHECK(t.table.live(t.now + 299_s) == 1);
@@ -213,7 +214,8 @@ TEST_CASE("conntrack: nf_conntrack_max bounds the table; unanswered flows make r
   CHECK(accepts(fw, udp(5, 6, 1, 9), now));
 }
 
-TEST_CASE("conntrack: the table agrees with a plain list of flows, through growth, expiry, resets and eviction of slots") {
+TEST_CASE(
+    "conntrack: the table agrees with a plain list of flows, through growth, expiry, resets and eviction of slots") {
   Open t;
   std::map<std::pair<std::uint32_t, std::uint32_t>, Instant> model;  // unordered pair of hosts -> expiry
   Rng rng(4, "test", "flows");
@@ -245,7 +247,8 @@ TEST_CASE("firewall: a dropped first packet leaves no flow behind, so its answer
   CHECK_FALSE(accepts(fw, gossip(2, 1), kStart));
 }
 
-TEST_CASE("story: a stateful one-way rule is invisible to gossip, because memberlist sends from the port it listens on") {
+TEST_CASE(
+    "story: a stateful one-way rule is invisible to gossip, because memberlist sends from the port it listens on") {
   Firewall fw = one_way();
   Instant now = kStart;
   CHECK_FALSE(accepts(fw, gossip(2, 1), now));  // b may not begin
@@ -263,7 +266,8 @@ TEST_CASE("story: a stateful one-way rule is invisible to gossip, because member
   CHECK_FALSE(accepts(stateless, gossip(2, 1), now));  // without a table the one-way rule bites
 }
 
-TEST_CASE("story: the reverse direction passes only while the flow is tracked: 30 s after a lone ping it is shut again") {
+TEST_CASE(
+    "story: the reverse direction passes only while the flow is tracked: 30 s after a lone ping it is shut again") {
   Firewall fw = one_way();
   CHECK(accepts(fw, gossip(1, 2), kStart));
   CHECK(accepts(fw, gossip(2, 1), kStart + 29_s));
@@ -272,14 +276,17 @@ TEST_CASE("story: the reverse direction passes only while the flow is tracked: 3
   CHECK(accepts(fw, gossip(2, 1), kStart + 62_s));
 }
 
-TEST_CASE("story: a firewall enabled during a run knows no flow: running TCP is new to it and needs a rule for its next packet") {
+TEST_CASE(
+    "story: a firewall enabled during a run knows no flow: running TCP is new to it and needs a rule for its next "
+    "packet") {
   FirewallConfig off = config({replies(), allow("to-server", hosts({1}), hosts({2}), {{8300, 8300, 6}})});
   off.enabled = false;
   Firewall fw(off, 1);
   CHECK(accepts(fw, tcp(1, 2, 40000, 8300, kTcpSyn), kStart));
   fw.enable(true);
-  CHECK_FALSE(accepts(fw, tcp(2, 1, 8300, 40000, kTcpAck), kStart));  // the server's data: new, and no rule lets it begin
-  CHECK(accepts(fw, tcp(1, 2, 40000, 8300, kTcpAck), kStart));        // the client's: picked up
+  CHECK_FALSE(
+      accepts(fw, tcp(2, 1, 8300, 40000, kTcpAck), kStart));    // the server's data: new, and no rule lets it begin
+  CHECK(accepts(fw, tcp(1, 2, 40000, 8300, kTcpAck), kStart));  // the client's: picked up
   CHECK(accepts(fw, tcp(2, 1, 8300, 40000, kTcpAck), kStart));
   fw.flush_conntrack();
   CHECK_FALSE(accepts(fw, tcp(2, 1, 8300, 40000, kTcpAck), kStart));

@@ -60,7 +60,9 @@ TEST_CASE("firewall: from and to are hosts, or networks for addresses that no ho
   CHECK_FALSE(accepts(nobody, gossip(1, 2), kStart));
 }
 
-TEST_CASE("firewall: direction both means also with from and to swapped, direction in only swapped; ports stay destination ports") {
+TEST_CASE(
+    "firewall: direction both means also with from and to swapped, direction in only swapped; ports stay destination "
+    "ports") {
   RuleSpec spec = allow("pair", hosts({1}), hosts({2}), {{8301, 8301, 17}});
   const auto passes = [&](const PacketMeta& meta) {
     Firewall fw(config({spec}, FirewallAction::kDrop, false), 1);

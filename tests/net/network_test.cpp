@@ -283,3 +283,54 @@ TEST_CASE("net: nothing is allocated per packet in the steady state") {
   CHECK(counting.got - got > 28'000);
   w.network.check_balance();
 }
+
+TEST_CASE("net: observing a run changes nothing in it") {
+  const auto arrivals = [](bool record) {
+    Topology t = three_zones();
+    for (LinkSpec& link : t.links) {
+      link.attributes.jitter = 3_ms;
+      link.attributes.loss = kAlways / 10;
+      link.attributes.duplicate = kAlways / 10;
+      link.attributes.bandwidth = 10'000'000;
+    }
+    World w(t, 7, record);
+    for (int i = 0; i < 200; ++i) {
+      w.send("a1", "b1", std::to_string(i));
+      w.send("b1", "s1", std::to_string(i), i % 7 ? 7000 : 9);
+      w.run_for(1_ms);
+    }
+    w.run_for(1_s);
+    std::vector<std::pair<std::int64_t, std::string>> out;
+    for (const Arrival& a : w.arrivals) out.emplace_back(a.at.ns, a.host + a.text);
+    return out;
+  };
+  CHECK(arrivals(true).size() > 300);
+  CHECK(arrivals(true) == arrivals(false));
+}
+
+TEST_CASE("net: a host firewall does not stand on the loopback interface") {
+  World w(three_zones());
+  for (const FirewallHook hook : {FirewallHook::kInput, FirewallHook::kOutput}) {
+    FirewallConfig config;
+    config.name = hook == FirewallHook::kInput ? "in" : "out";
+    config.hook = hook;
+    config.default_action = FirewallAction::kDrop;
+    w.network.add_firewall(config);
+  }
+  CHECK(w.send("a1", "a1", "self") == SocketError::kNone);
+  CHECK(w.send("a1", "a2", "other") == SocketError::kPermitted);
+  w.run_for(1_s);
+  CHECK(w.arrivals.size() == 1);
+}
+
+TEST_CASE("net: IPv6 hosts are reached, with IPv6's header in the sizes") {
+  Topology t = three_zones();
+  t.hosts[1].addresses.push_back(*Address::parse("fd00::1"));
+  t.hosts[2].addresses.push_back(*Address::parse("fd00::2"));
+  World w(t);
+  w.network.udp_send(w.host("a1"), 7000, {*Address::parse("fd00::2"), 7000}, Bytes(view_of("six")));
+  w.run_for(1_s);
+  REQUIRE(w.arrivals.size() == 1);
+  CHECK(w.arrivals[0].from.text() == "[fd00::1]:7000");
+  CHECK(w.network.host_counters(w.host("a2")).received[0].bytes == 40 + 8 + 3);
+}

@@ -150,7 +150,8 @@ TEST_CASE("tcp rfc 9293 3.5.1: after a crash the peer is half open until it send
   CHECK(net.a.errors == std::vector{SocketError::kReset});
 }
 
-TEST_CASE("tcp rfc 9293 3.5.1 figure 9: a rebooted dialler that reuses its port clears the old connection and gets through") {
+TEST_CASE(
+    "tcp rfc 9293 3.5.1 figure 9: a rebooted dialler that reuses its port clears the old connection and gets through") {
   TcpPair net;
   net.b.stack.listen({{}, 8301});
   const Endpoint local = at("10.0.0.1", 40000);
@@ -206,7 +207,9 @@ TEST_CASE("tcp: TIME-WAIT acknowledges a repeated FIN, and a new SYN of the peer
   CHECK(net.b.stack.time_waits(net.now) == 0);
 }
 
-TEST_CASE("tcp linux: a closed connection that gets no answer is given up early: FIN-WAIT-2 after 60 s, a lost FIN after 102.2 s") {
+TEST_CASE(
+    "tcp linux: a closed connection that gets no answer is given up early: FIN-WAIT-2 after 60 s, a lost FIN after "
+    "102.2 s") {
   TcpPair net;
   const TcpId id = net.dialled();
   net.a.stack.close(net.now, id);

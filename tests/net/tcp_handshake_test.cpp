@@ -53,8 +53,8 @@ TEST_CASE("tcp: options and header sizes are Linux's: 40 bytes on a SYN, 32 with
   REQUIRE(net.segments[0].segment.write_options(options) == 20);
   CHECK(options[0] == 2);  // MSS first
   CHECK(options[2] * 256 + options[3] == 1460);
-  CHECK(options[4] == 4);  // SACK-permitted
-  CHECK(options[6] == 8);  // timestamps
+  CHECK(options[4] == 4);   // SACK-permitted
+  CHECK(options[6] == 8);   // timestamps
   CHECK(options[17] == 3);  // window scale
   net.a.stack.send(net.now, id, pattern(3000));
   CHECK(net.segments.back().segment.payload.size() == 3000 - 2 * 1448);  // timestamps take 12 of the 1460
@@ -84,7 +84,8 @@ TEST_CASE("tcp linux before 6.5: without linear timeouts SYNs double from the st
   CHECK(net.a.events.back().at == Instant{} + 127_s);
 }
 
-TEST_CASE("tcp: a dial in flight when the network heals completes with the next SYN, and learns its RTT from timestamps") {
+TEST_CASE(
+    "tcp: a dial in flight when the network heals completes with the next SYN, and learns its RTT from timestamps") {
   TcpPair net({}, 1_ms);
   net.wire = [](const TcpPair::Seen& seen, Duration&) { return seen.at < Instant{} + 2500_ms; };
   const TcpId id = net.dial();
@@ -139,7 +140,8 @@ TEST_CASE("tcp linux icmp_err_convert: an ICMP error ends a dial at once; which 
       {IcmpError::kNetUnreachable, SocketError::kNetUnreachable},
   };
   for (const auto& [code, error] : table) {
-    CAPTURE(static_cast<int>(code));
+    const int number = static_cast<int>(code);
+    CAPTURE(number);
     TcpPair net;
     lose_everything(net);
     const TcpId id = net.dial();
@@ -153,7 +155,8 @@ TEST_CASE("tcp linux icmp_err_convert: an ICMP error ends a dial at once; which 
   }
 }
 
-TEST_CASE("tcp rfc 1122 4.2.3.9: on an established connection an ICMP error is soft: only the reason of a later timeout") {
+TEST_CASE(
+    "tcp rfc 1122 4.2.3.9: on an established connection an ICMP error is soft: only the reason of a later timeout") {
   TcpPair net;
   const TcpId id = net.dialled();
   net.a.stack.send(net.now, id, pattern(100));
@@ -191,7 +194,9 @@ TEST_CASE("tcp: both sides dial each other at once and share one connection (RFC
 TEST_CASE("tcp: a lost SYN-ACK or a doubled SYN does not make a second connection") {
   TcpPair net;
   int answers = 0;
-  net.wire = [&](const TcpPair::Seen& seen, Duration&) { return kSyn(seen.segment) && seen.from == 1 && answers++ == 0; };
+  net.wire = [&](const TcpPair::Seen& seen, Duration&) {
+    return kSyn(seen.segment) && seen.from == 1 && answers++ == 0;
+  };
   net.dial();
   net.run_for(5_s);
   CHECK(net.b.accepted.size() == 1);
@@ -231,7 +236,9 @@ TEST_CASE("tcp: listeners bind like Linux: wildcard and specific address of one 
   CHECK_FALSE(net.a.stack.listening(at("10.0.0.7", 81)));
 }
 
-TEST_CASE("tcp rfc 6056: ephemeral ports lie in 32768-60999, follow one another, and skip what TIME-WAIT or a listener holds") {
+TEST_CASE(
+    "tcp rfc 6056: ephemeral ports lie in 32768-60999, follow one another, and skip what TIME-WAIT or a listener "
+    "holds") {
   TcpPair net;
   net.b.stack.listen({{}, 8301});
   std::set<std::uint16_t> used;

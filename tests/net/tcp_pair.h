@@ -24,7 +24,10 @@ class TcpHost : public TcpOutput {
 
   void emit(const TcpSegment& segment) override;
   void arm(TcpId id, Instant deadline) override { timers[id] = deadline; }
-  void on_connected(TcpId) override { ++connected; log("connected"); }
+  void on_connected(TcpId) override {
+    ++connected;
+    log("connected");
+  }
   void on_accepted(TcpId id, std::uint64_t user, const Endpoint&, const Endpoint&) override {
     accepted.push_back(id);
     last_user = user;

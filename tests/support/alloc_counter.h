@@ -1,5 +1,6 @@
 #pragma once
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <new>
@@ -12,7 +13,8 @@
 #endif
 #endif
 #ifdef DCSIM_ALLOC_HOOKS
-#include <sanitizer/allocator_interface.h>
+extern "C" int __sanitizer_install_malloc_and_free_hooks(void (*malloc_hook)(const volatile void*, std::size_t),
+                                                         void (*free_hook)(const volatile void*));
 #endif
 
 /// Counts heap allocations of the whole test binary, for tests that a loop allocates nothing:

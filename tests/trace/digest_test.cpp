@@ -30,7 +30,8 @@ TEST_CASE("digest: says what was recorded, whatever is kept of it") {
     CHECK(nothing == digest_of({.keep = Keep::kMemory}, count));
     CHECK(nothing == digest_of({.keep = Keep::kMemory, .only = {Ev::kMemberFailed}}, count));
     CHECK(nothing == digest_of({.keep = Keep::kFile, .path = folder / "trace.bin"}, count));
-    CHECK(nothing == digest_of({.keep = Keep::kFile, .path = folder / "some.bin", .only = {Ev::kLog, Ev::kSuspect}}, count));
+    CHECK(nothing ==
+          digest_of({.keep = Keep::kFile, .path = folder / "some.bin", .only = {Ev::kLog, Ev::kSuspect}}, count));
   }
 }
 
@@ -48,7 +49,8 @@ TEST_CASE("digest: is XXH3-128 over the canonical stream") {
   for (const std::string name : {"alpha-1.dc1", "beta-2.dc1", "lan"}) {
     stream += std::string({static_cast<char>(name.size()), 0, 0, 0}) + name;
   }
-  const Record r{1'000'000, 0, 1, static_cast<std::uint16_t>(Ev::kProbeSent), 0, 2, pack(3u, 0u), pack(7u, 0u), 500'000'000};
+  const Record r{1'000'000,    0,          1, static_cast<std::uint16_t>(Ev::kProbeSent), 0, 2, pack(3u, 0u),
+                 pack(7u, 0u), 500'000'000};
   std::uint8_t image[48];
   encode(r, image);
   stream.append(reinterpret_cast<const char*>(image), sizeof image);
@@ -63,7 +65,15 @@ TEST_CASE("digest: differs when any field differs") {
     const NameId a = w.name("a");
     const NameId b = w.name("b");
     const Cause first = w.tracer.append(Instant{1}, Ev::kMemberJoin, a, fields::member(b, a, b, 3));
-    Record r{5, first.record, a.value, static_cast<std::uint16_t>(Ev::kPacketDropped), 1, 62, pack_endpoint(a, 1, 1), pack_endpoint(b, 2), pack(a, b)};
+    Record r{5,
+             first.record,
+             a.value,
+             static_cast<std::uint16_t>(Ev::kPacketDropped),
+             1,
+             62,
+             pack_endpoint(a, 1, 1),
+             pack_endpoint(b, 2),
+             pack(a, b)};
     change(r);
     w.tracer.append(Instant{r.t}, static_cast<Ev>(r.ev), NameId{r.node}, {r.x, r.a, r.b, r.c, r.d}, Cause{r.cause});
     return w.tracer.digest_hex();
@@ -143,7 +153,8 @@ TEST_CASE("tracer: appends and seals without allocating once its names are known
   const NameId b = names.intern("b");
   const auto run = [&](int count) {
     for (int i = 0; i < count; ++i) {
-      tracer.append(Instant{i}, Ev::kPacketSent, a, fields::packet(Proto::kUdp, 62, pack_endpoint(a, 1), pack_endpoint(b, 2), a));
+      tracer.append(Instant{i}, Ev::kPacketSent, a,
+                    fields::packet(Proto::kUdp, 62, pack_endpoint(a, 1), pack_endpoint(b, 2), a));
     }
   };
   run(3000);

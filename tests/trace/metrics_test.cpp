@@ -19,10 +19,12 @@ struct Hub {
     agent("beta-1.dc1", {{"role", "client"}, {"zone", "beta"}, {"dc", "dc1"}, {"tenant", "blue"}});
     agent("server-1.dc2", {{"role", "server"}, {"zone", "core"}, {"dc", "dc2"}});
   }
-  void agent(std::string_view name, std::vector<std::pair<std::string, std::string>> labels) { hub.register_agent(n(name), labels); }
+  void agent(std::string_view name, std::vector<std::pair<std::string, std::string>> labels) {
+    hub.register_agent(n(name), labels);
+  }
   NameId n(std::string_view text) { return names.intern(text); }
-  AggregateId add(Fn fn, Series s, std::vector<MatcherSpec> matchers = {}, double p = 0, Duration range = {}, std::string label = {},
-                  std::vector<std::string> group_by = {}) {
+  AggregateId add(Fn fn, Series s, std::vector<MatcherSpec> matchers = {}, double p = 0, Duration range = {},
+                  std::string label = {}, std::vector<std::string> group_by = {}) {
     const auto id = hub.subscribe({fn, p, s, std::move(matchers), range, std::move(label), std::move(group_by)});
     REQUIRE(id.ok());
     hub.open(*id, Instant{0});
@@ -53,9 +55,13 @@ struct Hub {
 };
 
 MatcherSpec is(std::string label, std::string text) { return {std::move(label), MatchOp::kEqual, std::move(text)}; }
-MatcherSpec is_not(std::string label, std::string text) { return {std::move(label), MatchOp::kNotEqual, std::move(text)}; }
+MatcherSpec is_not(std::string label, std::string text) {
+  return {std::move(label), MatchOp::kNotEqual, std::move(text)};
+}
 MatcherSpec like(std::string label, std::string text) { return {std::move(label), MatchOp::kMatches, std::move(text)}; }
-MatcherSpec unlike(std::string label, std::string text) { return {std::move(label), MatchOp::kNotMatches, std::move(text)}; }
+MatcherSpec unlike(std::string label, std::string text) {
+  return {std::move(label), MatchOp::kNotMatches, std::move(text)};
+}
 
 std::vector<double> numbers(const Value& v) {
   std::vector<double> out;
@@ -102,7 +108,9 @@ TEST_CASE("metrics: min, max, avg and quantiles of a counter look at the totals 
 
 TEST_CASE("metrics: labels match by =, !=, =~ and !~, the agent's own and the member's too") {
   Hub h;
-  const auto count = [&](std::vector<MatcherSpec> m) { return h.add(Fn::kCount, Series::kSerfMemberFailed, std::move(m)); };
+  const auto count = [&](std::vector<MatcherSpec> m) {
+    return h.add(Fn::kCount, Series::kSerfMemberFailed, std::move(m));
+  };
   const auto by_observer = count({is("observer", "alpha-1.dc1")});
   const auto by_node = count({is("node", "alpha-1.dc1")});
   const auto by_role = count({is("role", "client")});
@@ -138,7 +146,8 @@ TEST_CASE("metrics: a label value that is interned during the run is judged") {
   Hub h;
   const auto id = h.add(Fn::kCount, Series::kFwDrop, {is("rule", "tenants-apart"), like("port", "83.*")});
   for (const char* port : {"8301/udp", "8302/tcp", "53/udp"}) {
-    h.hub.count(Hub::at(1), Series::kFwDrop, {.slot = {h.n("core-fw"), h.n("tenants-apart"), h.n("a"), h.n("b"), h.n(port)}});
+    h.hub.count(Hub::at(1), Series::kFwDrop,
+                {.slot = {h.n("core-fw"), h.n("tenants-apart"), h.n("a"), h.n("b"), h.n(port)}});
   }
   CHECK(h.number(id) == 2);
 }
@@ -226,7 +235,8 @@ TEST_CASE("metrics: a gauge may be a text") {
   const auto all = h.add(Fn::kAll, Series::kMemberStatus);
   const auto set = [&](std::int64_t s, std::string_view observer, std::string_view segment, std::string_view value) {
     h.hub.set_text(Hub::at(s), Series::kMemberStatus,
-                   {.observer = h.n(observer), .member = h.n("beta-1.dc1"), .slot = {h.n("lan"), h.n(segment)}}, h.n(value));
+                   {.observer = h.n(observer), .member = h.n("beta-1.dc1"), .slot = {h.n("lan"), h.n(segment)}},
+                   h.n(value));
   };
   CHECK(h.none(status));
   set(1, "server-1.dc1", "beta", "alive");
@@ -266,7 +276,8 @@ TEST_CASE("metrics: an observation is looked at over all its samples") {
 TEST_CASE("metrics: texts observed are listed once each") {
   Hub h;
   const auto all = h.add(Fn::kAll, Series::kRpcPath, {is("from", "alpha-1.dc1"), is("target_dc", "dc1")});
-  for (const char* path : {"client.dc2>server.dc2>server.dc1", "client.dc2>server.dc2>server.dc1>leader.dc1", "client.dc2>server.dc2>server.dc1"}) {
+  for (const char* path : {"client.dc2>server.dc2>server.dc1", "client.dc2>server.dc2>server.dc1>leader.dc1",
+                           "client.dc2>server.dc2>server.dc1"}) {
     h.hub.observe_text(Hub::at(1), Series::kRpcPath, {.observer = h.n("alpha-1.dc1"), .slot = {h.n("dc1")}}, h.n(path));
   }
   const Value v = h.hub.read(all, Hub::at(2));
@@ -280,7 +291,8 @@ TEST_CASE("metrics: distinct counts the values of a label") {
   const auto roles = h.add(Fn::kDistinct, Series::kSerfMemberFailed, {}, 0, {}, "member_role");
   CHECK(h.number(joiners) == 0);
   for (const char* joiner : {"stray-1.dc1", "stray-2.dc1", "stray-1.dc1"}) {
-    h.hub.count(Hub::at(1), Series::kJoinRejected, {.observer = h.n("server-1.dc1"), .slot = {h.n(joiner), h.n("wrong segment")}});
+    h.hub.count(Hub::at(1), Series::kJoinRejected,
+                {.observer = h.n("server-1.dc1"), .slot = {h.n(joiner), h.n("wrong segment")}});
     h.hub.count(Hub::at(1), Series::kJoinRejected, {.observer = h.n("server-1.dc1"), .slot = {h.n("x"), h.n("other")}});
   }
   h.failed(1, "alpha-1.dc1", "beta-1.dc1");
@@ -418,7 +430,9 @@ TEST_CASE("metrics: what contributed is told, the latest first") {
 TEST_CASE("metrics: bad patterns and percentiles are errors") {
   Hub h;
   CHECK_FALSE(h.hub.subscribe({.fn = Fn::kCount, .series = Series::kFwDrop, .matchers = {like("rule", "(")}}).ok());
-  CHECK_FALSE(h.hub.subscribe({.fn = Fn::kCount, .series = Series::kFwDrop, .matchers = {like("rule", std::string(2000, 'a'))}}).ok());
+  CHECK_FALSE(
+      h.hub.subscribe({.fn = Fn::kCount, .series = Series::kFwDrop, .matchers = {like("rule", std::string(2000, 'a'))}})
+          .ok());
   CHECK_FALSE(h.hub.subscribe({.fn = Fn::kQuantile, .p = 101, .series = Series::kRpcLatency}).ok());
   CHECK(h.hub.agent_labels() == std::vector<std::string>{"dc", "role", "tenant", "zone"});
   CHECK(h.names.text(h.hub.agent_label(h.n("alpha-1.dc1"), "tenant")) == "red");
@@ -444,5 +458,7 @@ TEST_CASE("metrics.csv: tidy rows, quoted where needed") {
                                        {"gossip", {{"zone", "alpha"}, {"role", "client"}}, Value::of(0.5), "B/s"},
                                        {"paths", {}, list, ""},
                                        {"odd, name", {}, Value::none(), "s"}};
-  CHECK(metrics_csv(rows) == "metric,labels,value,unit\nflaps,,12,flaps\ngossip,zone=alpha;role=client,0.5,B/s\npaths,,1|x,\n\"odd, name\",,,s\n");
+  CHECK(metrics_csv(rows) ==
+        "metric,labels,value,unit\nflaps,,12,flaps\ngossip,zone=alpha;role=client,0.5,B/s\npaths,,1|x,\n\"odd, "
+        "name\",,,s\n");
 }

@@ -61,14 +61,42 @@ std::string sample(const TemporaryFolder& folder, std::uint32_t snaplen = 0) {
   p.interface = firewall;
   p.comment = "dropped by core-fw, rule tenants-apart";
   w.write(p);
-  w.write({.t = {3'000'000'000}, .proto = Proto::kTcp, .src = ep("10.0.0.1", 33000), .dst = ep("10.0.0.2", 8300), .seq = 1000, .flags = 2});
-  w.write({.t = {3'000'000'500}, .proto = Proto::kTcp, .src = ep("10.0.0.2", 8300), .dst = ep("10.0.0.1", 33000), .seq = 5000, .ack = 1001, .flags = 0x12});
-  w.write({.t = {3'000'001'000}, .proto = Proto::kTcp, .src = ep("10.0.0.1", 33000), .dst = ep("10.0.0.2", 8300), .seq = 1001, .ack = 5001, .flags = 0x18, .payload = payload("data")});
-  w.write({.t = {4'000'000'000}, .proto = Proto::kIcmp, .src = ep("10.0.0.254", 0), .dst = ep("10.0.0.1", 0), .icmp_type = 3, .icmp_code = 13,
+  w.write({.t = {3'000'000'000},
+           .proto = Proto::kTcp,
+           .src = ep("10.0.0.1", 33000),
+           .dst = ep("10.0.0.2", 8300),
+           .seq = 1000,
+           .flags = 2});
+  w.write({.t = {3'000'000'500},
+           .proto = Proto::kTcp,
+           .src = ep("10.0.0.2", 8300),
+           .dst = ep("10.0.0.1", 33000),
+           .seq = 5000,
+           .ack = 1001,
+           .flags = 0x12});
+  w.write({.t = {3'000'001'000},
+           .proto = Proto::kTcp,
+           .src = ep("10.0.0.1", 33000),
+           .dst = ep("10.0.0.2", 8300),
+           .seq = 1001,
+           .ack = 5001,
+           .flags = 0x18,
+           .payload = payload("data")});
+  w.write({.t = {4'000'000'000},
+           .proto = Proto::kIcmp,
+           .src = ep("10.0.0.254", 0),
+           .dst = ep("10.0.0.1", 0),
+           .icmp_type = 3,
+           .icmp_code = 13,
            .payload = icmp_quote(udp(0, "10.0.0.1", "10.0.0.2", "hello"))});
   w.write(udp(5'000'000'000, "fd00::1", "fd00::2", "six"));
   w.write({.t = {6'000'000'000}, .proto = Proto::kTcp, .src = ep("fd00::1", 1), .dst = ep("fd00::2", 2), .flags = 4});
-  w.write({.t = {7'000'000'000}, .proto = Proto::kIcmp, .src = ep("fd00::9", 0), .dst = ep("fd00::1", 0), .icmp_type = 1, .icmp_code = 4,
+  w.write({.t = {7'000'000'000},
+           .proto = Proto::kIcmp,
+           .src = ep("fd00::9", 0),
+           .dst = ep("fd00::1", 0),
+           .icmp_type = 1,
+           .icmp_code = 4,
            .payload = icmp_quote(udp(0, "fd00::1", "fd00::2", "six"))});
   CHECK(w.packets() == 9);
   REQUIRE(w.finish().ok());
@@ -108,10 +136,12 @@ TEST_CASE("pcapng: tshark decodes every packet, with good checksums and nothing 
   }
   const TemporaryFolder folder;
   const std::string file = sample(folder);
-  const auto fields = lines_of(run("tshark -r " + file +
-      " -o ip.check_checksum:TRUE -o udp.check_checksum:TRUE -o tcp.check_checksum:TRUE -T fields -E separator=, "
-      "-e frame.time_epoch -e frame.interface_name -e _ws.malformed -e ip.checksum.status -e udp.checksum.status -e tcp.checksum.status "
-      "-e icmp.checksum.status -e icmpv6.checksum.status -e tcp.flags.str -e frame.comment 2>/dev/null"));
+  const auto fields = lines_of(
+      run("tshark -r " + file +
+          " -o ip.check_checksum:TRUE -o udp.check_checksum:TRUE -o tcp.check_checksum:TRUE -T fields -E separator=, "
+          "-e frame.time_epoch -e frame.interface_name -e _ws.malformed -e ip.checksum.status -e udp.checksum.status "
+          "-e tcp.checksum.status "
+          "-e icmp.checksum.status -e icmpv6.checksum.status -e tcp.flags.str -e frame.comment 2>/dev/null"));
   REQUIRE(fields.size() == 9);
   for (const std::string& line : fields) {
     CAPTURE(line);
@@ -124,15 +154,19 @@ TEST_CASE("pcapng: tshark decodes every packet, with good checksums and nothing 
   CHECK(fields[5].starts_with("4.000000000,alpha-1.dc1,,1"));
   CHECK(fields[6] == "5.000000000,alpha-1.dc1,,,1,,,,,");
   CHECK(fields[7].starts_with("6.000000000,alpha-1.dc1,,,,1,,,"));
-  const std::string bad = run("tshark -r " + file +
-      " -o ip.check_checksum:TRUE -o udp.check_checksum:TRUE -o tcp.check_checksum:TRUE "
-      "-Y '_ws.malformed || ip.checksum.status==0 || udp.checksum.status==0 || tcp.checksum.status==0 || icmp.checksum.status==0 || icmpv6.checksum.status==0' 2>/dev/null");
+  const std::string bad =
+      run("tshark -r " + file +
+          " -o ip.check_checksum:TRUE -o udp.check_checksum:TRUE -o tcp.check_checksum:TRUE "
+          "-Y '_ws.malformed || ip.checksum.status==0 || udp.checksum.status==0 || tcp.checksum.status==0 || "
+          "icmp.checksum.status==0 || icmpv6.checksum.status==0' 2>/dev/null");
   CHECK(bad.empty());
-  const auto icmp = lines_of(run("tshark -r " + file + " -Y 'icmp || icmpv6' -T fields -e icmp.code -e icmpv6.code -e udp.dstport 2>/dev/null"));
+  const auto icmp = lines_of(run(
+      "tshark -r " + file + " -Y 'icmp || icmpv6' -T fields -e icmp.code -e icmpv6.code -e udp.dstport 2>/dev/null"));
   REQUIRE(icmp.size() == 2);
   CHECK(icmp[0] == "13\t\t8302");
   CHECK(icmp[1] == "\t4\t8302");
-  CHECK(run("tshark -r " + file + " -Y 'tcp.len==4 && tcp.port==8300' -T fields -e tcp.payload 2>/dev/null") == "64617461\n");
+  CHECK(run("tshark -r " + file + " -Y 'tcp.len==4 && tcp.port==8300' -T fields -e tcp.payload 2>/dev/null") ==
+        "64617461\n");
 }
 
 TEST_CASE("pcapng: a snaplen cuts what is kept, not what was there") {
@@ -143,7 +177,8 @@ TEST_CASE("pcapng: a snaplen cuts what is kept, not what was there") {
   CHECK(cut.find("hello") != std::string::npos);  // 47 bytes fit
   if (!have_tshark()) return;
   sample(folder, 40);
-  const auto lengths = lines_of(run("tshark -r " + (folder / "capture.pcapng") + " -T fields -e frame.len -e frame.cap_len 2>/dev/null"));
+  const auto lengths = lines_of(
+      run("tshark -r " + (folder / "capture.pcapng") + " -T fields -e frame.len -e frame.cap_len 2>/dev/null"));
   REQUIRE(lengths.size() == 9);
   CHECK(lengths[0] == "47\t40");
 }

@@ -61,7 +61,8 @@ TEST_CASE("trace.bin: keeps the kinds asked for, under their numbers") {
   CHECK_FALSE(some->recompute().has_value());
   std::uint64_t expected = 0;
   all.each([&](std::uint64_t n, const Record& r) {
-    const bool wanted = r.ev == static_cast<std::uint16_t>(Ev::kMemberFailed) || r.ev == static_cast<std::uint16_t>(Ev::kSuspect);
+    const bool wanted =
+        r.ev == static_cast<std::uint16_t>(Ev::kMemberFailed) || r.ev == static_cast<std::uint16_t>(Ev::kSuspect);
     const auto found = some->at(n);
     CHECK(found.has_value() == wanted);
     if (found) CHECK(*found == r);
@@ -114,21 +115,31 @@ TEST_CASE("trace.bin: hostile files are errors or harmless, never a crash") {
 TEST_CASE("trace.jsonl: golden lines") {
   World w;
   const Cause start = w.add(0, Ev::kRunStart, "", {.a = w.name("three zones").value, .b = 7});
-  const Cause probe = w.add(1500, Ev::kProbeSent, "alpha-1.dc1", fields::probe(w.name("beta-2.dc1"), w.name("lan"), 12, 500_ms), start);
+  const Cause probe =
+      w.add(1500, Ev::kProbeSent, "alpha-1.dc1", fields::probe(w.name("beta-2.dc1"), w.name("lan"), 12, 500_ms), start);
   const Cause ping = w.send(1500, "alpha-1.dc1", "beta-2.dc1", "ping", probe);
   w.drop(1501, "alpha-1.dc1", "beta-2.dc1", "core-fw", "tenants-apart", ping);
-  w.add(1502, Ev::kLog, "alpha-1.dc1", fields::log(LogLevel::kWarn, w.name("said \"no\"\n\x01\xff"), w.name("serf.lan")));
-  w.add(1503, Ev::kConnStarted, "alpha-1.dc1", fields::connection(w.endpoint("fd00::1", 33000), w.endpoint("fd00::2", 8301)), probe);
+  w.add(1502, Ev::kLog, "alpha-1.dc1",
+        fields::log(LogLevel::kWarn, w.name("said \"no\"\n\x01\xff"), w.name("serf.lan")));
+  w.add(1503, Ev::kConnStarted, "alpha-1.dc1",
+        fields::connection(w.endpoint("fd00::1", 33000), w.endpoint("fd00::2", 8301)), probe);
   w.add(1504, Ev::kPacketSent, "alpha-1.dc1",
         fields::packet(Proto::kTcp, 0, w.endpoint("alpha-1.dc1", 33000), w.endpoint("beta-2.dc1", 8301), {}, 99, 0x12));
   CHECK(json_of(w.tracer.recording()) ==
         "{\"t\":0,\"n\":0,\"ev\":\"run-start\",\"scenario\":\"three zones\",\"seed\":7}\n"
-        "{\"t\":1500000000,\"n\":1,\"ev\":\"probe-sent\",\"node\":\"alpha-1.dc1\",\"member\":\"beta-2.dc1\",\"pool\":\"lan\",\"seq\":12,\"timeout\":500000000,\"cause\":0}\n"
-        "{\"t\":1500000000,\"n\":2,\"ev\":\"packet-sent\",\"node\":\"alpha-1.dc1\",\"proto\":\"udp\",\"bytes\":62,\"src\":\"alpha-1.dc1:8301\",\"dst\":\"beta-2.dc1:8301\",\"what\":\"ping\",\"cause\":1}\n"
-        "{\"t\":1501000000,\"n\":3,\"ev\":\"packet-dropped\",\"node\":\"alpha-1.dc1\",\"proto\":\"udp\",\"bytes\":62,\"src\":\"alpha-1.dc1:8301\",\"dst\":\"beta-2.dc1:8301\",\"reason\":\"firewall\",\"culprit\":\"core-fw\",\"rule\":\"tenants-apart\",\"cause\":2}\n"
-        "{\"t\":1502000000,\"n\":4,\"ev\":\"log\",\"node\":\"alpha-1.dc1\",\"level\":\"warn\",\"subsystem\":\"serf.lan\",\"text\":\"said \\\"no\\\"\\n\\u0001\xef\xbf\xbd\"}\n"
-        "{\"t\":1503000000,\"n\":5,\"ev\":\"conn-started\",\"node\":\"alpha-1.dc1\",\"local\":\"[fd00::1]:33000\",\"remote\":\"[fd00::2]:8301\",\"cause\":1}\n"
-        "{\"t\":1504000000,\"n\":6,\"ev\":\"packet-sent\",\"node\":\"alpha-1.dc1\",\"proto\":\"tcp\",\"bytes\":0,\"src\":\"alpha-1.dc1:33000\",\"dst\":\"beta-2.dc1:8301\",\"seq\":99,\"flags\":\"SYN|ACK\"}\n");
+        "{\"t\":1500000000,\"n\":1,\"ev\":\"probe-sent\",\"node\":\"alpha-1.dc1\",\"member\":\"beta-2.dc1\",\"pool\":"
+        "\"lan\",\"seq\":12,\"timeout\":500000000,\"cause\":0}\n"
+        "{\"t\":1500000000,\"n\":2,\"ev\":\"packet-sent\",\"node\":\"alpha-1.dc1\",\"proto\":\"udp\",\"bytes\":62,"
+        "\"src\":\"alpha-1.dc1:8301\",\"dst\":\"beta-2.dc1:8301\",\"what\":\"ping\",\"cause\":1}\n"
+        "{\"t\":1501000000,\"n\":3,\"ev\":\"packet-dropped\",\"node\":\"alpha-1.dc1\",\"proto\":\"udp\",\"bytes\":62,"
+        "\"src\":\"alpha-1.dc1:8301\",\"dst\":\"beta-2.dc1:8301\",\"reason\":\"firewall\",\"culprit\":\"core-fw\","
+        "\"rule\":\"tenants-apart\",\"cause\":2}\n"
+        "{\"t\":1502000000,\"n\":4,\"ev\":\"log\",\"node\":\"alpha-1.dc1\",\"level\":\"warn\",\"subsystem\":\"serf."
+        "lan\",\"text\":\"said \\\"no\\\"\\n\\u0001\xef\xbf\xbd\"}\n"
+        "{\"t\":1503000000,\"n\":5,\"ev\":\"conn-started\",\"node\":\"alpha-1.dc1\",\"local\":\"[fd00::1]:33000\","
+        "\"remote\":\"[fd00::2]:8301\",\"cause\":1}\n"
+        "{\"t\":1504000000,\"n\":6,\"ev\":\"packet-sent\",\"node\":\"alpha-1.dc1\",\"proto\":\"tcp\",\"bytes\":0,"
+        "\"src\":\"alpha-1.dc1:33000\",\"dst\":\"beta-2.dc1:8301\",\"seq\":99,\"flags\":\"SYN|ACK\"}\n");
 }
 
 TEST_CASE("trace.jsonl: the public file alone gives the same records and digest") {
@@ -138,8 +149,10 @@ TEST_CASE("trace.jsonl: the public file alone gives the same records and digest"
   w.drop(2, "a.dc1", "b.dc1", "core-fw", "tenants-apart", ping);
   w.add(3, Ev::kPushPull, "a.dc1", fields::push_pull(w.name("b.dc1"), w.name("lan"), true, 3, 4, 5_ms));
   w.add(4, Ev::kClock, "a.dc1", {.a = w.name("skew").value, .d = static_cast<std::uint64_t>(-5)});
-  w.add(5, Ev::kConnStarted, "a.dc1", fields::connection(w.endpoint("fd00::1", 33000), w.endpoint("fd00::2", 8301)), probe);
-  w.add(6, Ev::kPacketSent, "a.dc1", fields::packet(Proto::kTcp, 0, w.endpoint("a.dc1", 1), w.endpoint("b.dc1", 2), {}, 9, 0x11));
+  w.add(5, Ev::kConnStarted, "a.dc1", fields::connection(w.endpoint("fd00::1", 33000), w.endpoint("fd00::2", 8301)),
+        probe);
+  w.add(6, Ev::kPacketSent, "a.dc1",
+        fields::packet(Proto::kTcp, 0, w.endpoint("a.dc1", 1), w.endpoint("b.dc1", 2), {}, 9, 0x11));
   const Recording memory = w.tracer.recording();
   const std::string text = json_of(memory);
   const auto read = read_jsonl(text);
@@ -177,9 +190,15 @@ TEST_CASE("recording: paths that hold no trace are errors") {
 }
 
 TEST_CASE("render: durations read and print as in Go") {
-  for (const auto& [ns, text] : std::initializer_list<std::pair<std::int64_t, std::string>>{
-           {0, "0s"}, {1, "1ns"}, {1500, "1.5us"}, {250'000'000, "250ms"}, {1'500'000'000, "1.5s"}, {90'000'000'000, "1m30s"},
-           {3'600'000'000'000, "1h0m0s"}, {-5, "-5ns"}}) {
+  for (const auto& [ns, text] :
+       std::initializer_list<std::pair<std::int64_t, std::string>>{{0, "0s"},
+                                                                   {1, "1ns"},
+                                                                   {1500, "1.5us"},
+                                                                   {250'000'000, "250ms"},
+                                                                   {1'500'000'000, "1.5s"},
+                                                                   {90'000'000'000, "1m30s"},
+                                                                   {3'600'000'000'000, "1h0m0s"},
+                                                                   {-5, "-5ns"}}) {
     CHECK(duration_text(ns) == text);
     std::int64_t back = 1;
     if (ns >= 0) {

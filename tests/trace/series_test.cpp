@@ -32,7 +32,8 @@ TEST_CASE("series: the names and labels that scenario files use exist") {
       CHECK(label_known(*series, label, own));
     }
   };
-  known("consul.serf.member.failed", {"observer", "member", "role", "member_role", "zone", "dc", "segment", "tenant", "member_tenant"});
+  known("consul.serf.member.failed",
+        {"observer", "member", "role", "member_role", "zone", "dc", "segment", "tenant", "member_tenant"});
   known("consul.serf.member.flap", {"zone"});
   known("consul.memberlist.msg.suspect", {"observer", "member"});
   known("consul.memberlist.health.score", {"observer", "role"});
@@ -104,6 +105,7 @@ TEST_CASE("series: units convert within their kind") {
 
 TEST_CASE("series: the reference lists all of them") {
   const std::string text = series_reference();
-  for (std::size_t i = 0; i < kSeriesCount; ++i) CHECK(text.find(series_spec(static_cast<Series>(i)).name) != std::string::npos);
+  for (std::size_t i = 0; i < kSeriesCount; ++i)
+    CHECK(text.find(series_spec(static_cast<Series>(i)).name) != std::string::npos);
   CHECK(text.find("{fw,rule,from,to,port,proto}") != std::string::npos);
 }

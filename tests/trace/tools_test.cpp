@@ -39,7 +39,8 @@ TEST_CASE("trace cat: one line a record with time, node, event and details") {
   const Run run;
   Console c;
   CHECK(trace_cat(run.path, {}, c.io) == 0);
-  CHECK(c.out.starts_with("     1.000000000  a.dc1              probe-sent        member=b.dc1 pool=lan seq=12 timeout=500ms  #0\n"));
+  CHECK(c.out.starts_with(
+      "     1.000000000  a.dc1              probe-sent        member=b.dc1 pool=lan seq=12 timeout=500ms  #0\n"));
   CHECK(std::count(c.out.begin(), c.out.end(), '\n') == 5);
   CHECK(c.err.empty());
 }
@@ -78,7 +79,7 @@ TEST_CASE("trace grep: wrong terms are usage errors") {
   CHECK(error("ev=member-faild") == "error: no event is called `member-faild`\n");
   CHECK(error("memver=x") == "error: no record has a field `memver`\n");
   CHECK(error("since=soon") == "error: `soon` is no time: write 90s, 1m30s or seconds\n");
-  CHECK(error("rule=~(") .starts_with("error: `(` is no regular expression"));
+  CHECK(error("rule=~(").starts_with("error: `(` is no regular expression"));
 }
 
 TEST_CASE("trace cat: a limit ends it") {
@@ -111,7 +112,9 @@ TEST_CASE("trace.jsonl: may be narrowed to what record.events asks for") {
   const Run run;
   REQUIRE(write_jsonl(run / "trace.bin", run / "trace.jsonl", {"ev=member-*"}).ok());
   const std::string text = read_file(run / "trace.jsonl", 1 << 20).value();
-  CHECK(text == "{\"t\":65000000000,\"n\":4,\"ev\":\"member-failed\",\"node\":\"a.dc1\",\"member\":\"b.dc1\",\"pool\":\"lan\",\"cause\":3}\n");
+  CHECK(text ==
+        "{\"t\":65000000000,\"n\":4,\"ev\":\"member-failed\",\"node\":\"a.dc1\",\"member\":\"b.dc1\",\"pool\":\"lan\","
+        "\"cause\":3}\n");
   CHECK_FALSE(std::filesystem::exists(run / "trace.jsonl.tmp"));
 }
 
@@ -148,7 +151,8 @@ TEST_CASE("trace convert: csv and jsonl on standard output; unknown formats and 
   const Run run;
   Console c;
   CHECK(trace_convert(run.path, "csv", "-", c.io) == 0);
-  CHECK(c.out.starts_with("t,n,node,ev,cause,details\n1000000000,0,a.dc1,probe-sent,,member=b.dc1 pool=lan seq=12 timeout=500ms\n"));
+  CHECK(c.out.starts_with(
+      "t,n,node,ev,cause,details\n1000000000,0,a.dc1,probe-sent,,member=b.dc1 pool=lan seq=12 timeout=500ms\n"));
   Console d;
   CHECK(trace_convert(run.path, "jsonl", "-", d.io) == 0);
   CHECK(d.out.starts_with("{\"t\":1000000000,\"n\":0,"));
@@ -172,9 +176,19 @@ TEST_CASE("trace cat: an interrupted run is said to be one") {
 
 TEST_CASE("json writer: keys stay in the order given, numbers exact") {
   JsonWriter w;
-  w.begin_object().member("zeta", 1).member("alpha", 0.1).key("list").begin_array().value("a\"b").value(true).null().end_array();
+  w.begin_object()
+      .member("zeta", 1)
+      .member("alpha", 0.1)
+      .key("list")
+      .begin_array()
+      .value("a\"b")
+      .value(true)
+      .null()
+      .end_array();
   w.key("empty").begin_object().end_object().member("big", std::uint64_t{18446744073709551615u}).end_object();
-  CHECK(w.take() == "{\n  \"zeta\": 1,\n  \"alpha\": 0.1,\n  \"list\": [\n    \"a\\\"b\",\n    true,\n    null\n  ],\n  \"empty\": {},\n  \"big\": 18446744073709551615\n}\n");
+  CHECK(w.take() ==
+        "{\n  \"zeta\": 1,\n  \"alpha\": 0.1,\n  \"list\": [\n    \"a\\\"b\",\n    true,\n    null\n  ],\n  \"empty\": "
+        "{},\n  \"big\": 18446744073709551615\n}\n");
   JsonWriter broken;
   broken.begin_object();
   CHECK_THROWS_AS(broken.value(1), InvariantBroken);

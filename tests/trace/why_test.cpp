@@ -1,7 +1,8 @@
+#include "trace/why.h"
+
 #include <doctest/doctest.h>
 
 #include "trace/diff.h"
-#include "trace/why.h"
 #include "world.h"
 
 using namespace dcsim;
@@ -26,14 +27,19 @@ struct Tenants : World {
     const Cause asked = deliver(1501, "alpha-1.dc1", "server-1.dc1", "indirect-ping", ask);
     const Cause relayed = send(1501, "server-1.dc1", "beta-2.dc1", "ping", asked);
     drop(1501, "server-1.dc1", "beta-2.dc1", "core-fw", "one-way", relayed);
-    const Cause syn = add(1500, Ev::kConnStarted, "alpha-1.dc1", fields::connection(endpoint("alpha-1.dc1", 33000), endpoint("beta-2.dc1", 8301)), timeout);
-    const Cause syn_packet = add(1502, Ev::kPacketSent, "alpha-1.dc1",
-                                 fields::packet(Proto::kTcp, 0, endpoint("alpha-1.dc1", 33000), endpoint("beta-2.dc1", 8301), {}, 0, 2), syn);
+    const Cause syn = add(1500, Ev::kConnStarted, "alpha-1.dc1",
+                          fields::connection(endpoint("alpha-1.dc1", 33000), endpoint("beta-2.dc1", 8301)), timeout);
+    const Cause syn_packet = add(
+        1502, Ev::kPacketSent, "alpha-1.dc1",
+        fields::packet(Proto::kTcp, 0, endpoint("alpha-1.dc1", 33000), endpoint("beta-2.dc1", 8301), {}, 0, 2), syn);
     drop(1502, "alpha-1.dc1", "beta-2.dc1", "core-fw", "tenants-apart", syn_packet);
     const Cause failed = add(2000, Ev::kProbeFailed, "alpha-1.dc1", probe, timeout);
-    suspect = add(2000, Ev::kSuspect, "alpha-1.dc1", fields::claim(name("beta-2.dc1"), name("lan"), name("alpha-1.dc1"), 1, 2, 4_s), failed);
-    const Cause expired = add(6000, Ev::kSuspectExpired, "alpha-1.dc1", fields::claim(name("beta-2.dc1"), name("lan"), name("alpha-1.dc1"), 1), suspect);
-    const Cause dead = add(6000, Ev::kDeadDeclared, "alpha-1.dc1", fields::claim(name("beta-2.dc1"), name("lan"), name("alpha-1.dc1"), 1), expired);
+    suspect = add(2000, Ev::kSuspect, "alpha-1.dc1",
+                  fields::claim(name("beta-2.dc1"), name("lan"), name("alpha-1.dc1"), 1, 2, 4_s), failed);
+    const Cause expired = add(6000, Ev::kSuspectExpired, "alpha-1.dc1",
+                              fields::claim(name("beta-2.dc1"), name("lan"), name("alpha-1.dc1"), 1), suspect);
+    const Cause dead = add(6000, Ev::kDeadDeclared, "alpha-1.dc1",
+                           fields::claim(name("beta-2.dc1"), name("lan"), name("alpha-1.dc1"), 1), expired);
     member_failed = add(6000, Ev::kMemberFailed, "alpha-1.dc1", fields::member(name("beta-2.dc1"), name("lan")), dead);
   }
   Cause suspect;
@@ -46,12 +52,18 @@ TEST_CASE("why: a member-failed is explained down to the firewall rule that drop
   const Tenants w;
   const std::string story = why(w.tracer.recording(), w.member_failed.record - 1);
   CAPTURE(story);
-  CHECK(story.starts_with("6.000000000 alpha-1.dc1: member-failed member=beta-2.dc1 pool=lan (#16)\n  because 6.000000000 alpha-1.dc1: dead-declared"));
+  CHECK(
+      story.starts_with("6.000000000 alpha-1.dc1: member-failed member=beta-2.dc1 pool=lan (#16)\n  because "
+                        "6.000000000 alpha-1.dc1: dead-declared"));
   CHECK(mentions(story, "because 1.500000000 alpha-1.dc1: probe-timeout member=beta-2.dc1"));
-  CHECK(mentions(story, "sent udp ping alpha-1.dc1:8301 -> beta-2.dc1:8301: dropped by firewall core-fw, rule tenants-apart (firewall) (#3)"));
+  CHECK(mentions(story,
+                 "sent udp ping alpha-1.dc1:8301 -> beta-2.dc1:8301: dropped by firewall core-fw, rule tenants-apart "
+                 "(firewall) (#3)"));
   CHECK(mentions(story, "sent udp indirect-ping alpha-1.dc1:8301 -> server-1.dc1:8301: delivered at 1.501000000"));
-  CHECK(mentions(story, "sent udp ping server-1.dc1:8301 -> beta-2.dc1:8301: dropped by firewall core-fw, rule one-way"));
-  CHECK(mentions(story, "sent tcp alpha-1.dc1:33000 -> beta-2.dc1:8301: dropped by firewall core-fw, rule tenants-apart"));
+  CHECK(
+      mentions(story, "sent udp ping server-1.dc1:8301 -> beta-2.dc1:8301: dropped by firewall core-fw, rule one-way"));
+  CHECK(mentions(story,
+                 "sent tcp alpha-1.dc1:33000 -> beta-2.dc1:8301: dropped by firewall core-fw, rule tenants-apart"));
   CHECK(mentions(story, "because 1.000000000 alpha-1.dc1: note"));
   CHECK(story.ends_with("To blame: firewall core-fw, rule tenants-apart: stopped 2 packets.\n"));
 }
@@ -61,8 +73,10 @@ TEST_CASE("why: an accusation heard by gossip goes on at the accuser") {
   const Cause gossip = w.send(2200, "alpha-1.dc1", "alpha-3.dc1", "suspect");
   const Cause heard = w.deliver(2201, "alpha-1.dc1", "alpha-3.dc1", "suspect", gossip);
   // Names inside messages are memberlist's, without the datacenter.
-  const Cause suspect = w.add(2201, Ev::kSuspect, "alpha-3.dc1", fields::claim(w.name("beta-2.dc1"), w.name("lan"), w.name("alpha-1"), 1, 2, 4_s), heard);
-  const Cause failed = w.add(6300, Ev::kMemberFailed, "alpha-3.dc1", fields::member(w.name("beta-2.dc1"), w.name("lan")), suspect);
+  const Cause suspect = w.add(2201, Ev::kSuspect, "alpha-3.dc1",
+                              fields::claim(w.name("beta-2.dc1"), w.name("lan"), w.name("alpha-1"), 1, 2, 4_s), heard);
+  const Cause failed =
+      w.add(6300, Ev::kMemberFailed, "alpha-3.dc1", fields::member(w.name("beta-2.dc1"), w.name("lan")), suspect);
   const std::string story = why(w.tracer.recording(), failed.record - 1);
   CAPTURE(story);
   CHECK(mentions(story, "told by alpha-1, whose own reason was:\n"));
@@ -90,7 +104,9 @@ TEST_CASE("why: losses without a firewall name the link or the host; no loss say
   const Cause sent = w.add(0, Ev::kProbeSent, "a", fields::probe(w.name("b"), w.name("lan"), 1));
   const Cause ping = w.send(0, "a", "b", "ping", sent);
   w.add(1, Ev::kPacketDropped, "a",
-        fields::verdict(Proto::kUdp, 62, w.endpoint("a", 1), w.endpoint("b", 1), static_cast<std::uint16_t>(DropReason::kQueueFull), w.name("trunk")), ping);
+        fields::verdict(Proto::kUdp, 62, w.endpoint("a", 1), w.endpoint("b", 1),
+                        static_cast<std::uint16_t>(DropReason::kQueueFull), w.name("trunk")),
+        ping);
   const Cause timeout = w.add(500, Ev::kProbeTimeout, "a", fields::probe(w.name("b"), w.name("lan"), 1), sent);
   CHECK(why(w.tracer.recording(), timeout.record - 1).ends_with("To blame: trunk (queue-full): lost 1 packet.\n"));
   CHECK(why(w.tracer.recording(), 0).ends_with("No lost packet was found behind it.\n"));
@@ -184,8 +200,10 @@ TEST_CASE("diff: both causal chains are told back to the common ancestor") {
     const Cause root = w->add(0, Ev::kNote, "x");
     const Cause probe = w->add(1, Ev::kProbeSent, "x", fields::probe(w->name("y"), w->name("lan"), 1), root);
     w->add(2, Ev::kNote, "z", {}, root);
-    if (w == &a) w->deliver(3, "y", "x", "ack", probe);
-    else w->drop(3, "x", "y", "fw", "rule", probe);
+    if (w == &a)
+      w->deliver(3, "y", "x", "ack", probe);
+    else
+      w->drop(3, "x", "y", "fw", "rule", probe);
   }
   const Recording ra = a.tracer.recording();
   const Recording rb = b.tracer.recording();

@@ -1,8 +1,9 @@
 #pragma once
+#include <unistd.h>
+
 #include <filesystem>
 #include <string>
 #include <string_view>
-#include <unistd.h>
 
 #include "base/name_table.h"
 #include "trace/record.h"
@@ -21,12 +22,15 @@ struct World {
     return tracer.append(Instant{ms * 1'000'000}, ev, name(node), f, cause);
   }
   Cause send(std::int64_t ms, std::string_view from, std::string_view to, std::string_view what, Cause cause = {}) {
-    return add(ms, Ev::kPacketSent, from, fields::packet(Proto::kUdp, 62, endpoint(from, 8301), endpoint(to, 8301), name(what)), cause);
+    return add(ms, Ev::kPacketSent, from,
+               fields::packet(Proto::kUdp, 62, endpoint(from, 8301), endpoint(to, 8301), name(what)), cause);
   }
   Cause deliver(std::int64_t ms, std::string_view from, std::string_view to, std::string_view what, Cause cause) {
-    return add(ms, Ev::kPacketDelivered, to, fields::packet(Proto::kUdp, 62, endpoint(from, 8301), endpoint(to, 8301), name(what)), cause);
+    return add(ms, Ev::kPacketDelivered, to,
+               fields::packet(Proto::kUdp, 62, endpoint(from, 8301), endpoint(to, 8301), name(what)), cause);
   }
-  Cause drop(std::int64_t ms, std::string_view from, std::string_view to, std::string_view fw, std::string_view rule, Cause cause) {
+  Cause drop(std::int64_t ms, std::string_view from, std::string_view to, std::string_view fw, std::string_view rule,
+             Cause cause) {
     return add(ms, Ev::kPacketDropped, from,
                fields::verdict(Proto::kUdp, 62, endpoint(from, 8301), endpoint(to, 8301),
                                static_cast<std::uint16_t>(DropReason::kFirewall), name(fw), name(rule)),
@@ -46,7 +50,9 @@ inline void fill(World& w, int count, std::uint64_t seed = 1) {
     const NameId b = w.name("host-" + std::to_string(i % 13));
     const NameId c = w.name("text " + std::to_string(i / 50));
     const std::uint8_t parts = name_parts(static_cast<std::uint16_t>(ev));
-    const auto part = [&](NamePart which, NameId id) { return parts & which ? id.value : static_cast<std::uint32_t>(i); };
+    const auto part = [&](NamePart which, NameId id) {
+      return parts & which ? id.value : static_cast<std::uint32_t>(i);
+    };
     Fields f{1, part(kPartA, a), pack(part(kPartBLo, b), part(kPartBHi, c)), pack(part(kPartCLo, c), part(kPartCHi, a)),
              pack(part(kPartDLo, a), part(kPartDHi, b))};
     last = w.tracer.append(Instant{i * 1000}, ev, b, f, i % 3 ? last : Cause{});

@@ -67,16 +67,24 @@ bool flatten(const Json& node, ByteView bytes, bool outermost, Walk& w, std::vec
 
 Json item_json(const wire::PacketItem& item) {
   switch (item.type) {
-    case wire::MessageType::kPing: return decoded_json<wire::Ping>(item.body);
-    case wire::MessageType::kIndirectPing: return decoded_json<wire::IndirectPing>(item.body);
-    case wire::MessageType::kAck: return decoded_json<wire::Ack>(item.body);
-    case wire::MessageType::kNack: return decoded_json<wire::Nack>(item.body);
-    case wire::MessageType::kSuspect: return decoded_json<wire::Suspect>(item.body);
-    case wire::MessageType::kAlive: return decoded_json<wire::Alive>(item.body);
-    case wire::MessageType::kDead: return decoded_json<wire::Dead>(item.body);
+    case wire::MessageType::kPing:
+      return decoded_json<wire::Ping>(item.body);
+    case wire::MessageType::kIndirectPing:
+      return decoded_json<wire::IndirectPing>(item.body);
+    case wire::MessageType::kAck:
+      return decoded_json<wire::Ack>(item.body);
+    case wire::MessageType::kNack:
+      return decoded_json<wire::Nack>(item.body);
+    case wire::MessageType::kSuspect:
+      return decoded_json<wire::Suspect>(item.body);
+    case wire::MessageType::kAlive:
+      return decoded_json<wire::Alive>(item.body);
+    case wire::MessageType::kDead:
+      return decoded_json<wire::Dead>(item.body);
     case wire::MessageType::kUser:
       return {{"type", "user"}, {"payload_hex", to_hex(item.body)}, {"message", serf_json(item.body)}};
-    default: return {{"error", "not a packet message"}};
+    default:
+      return {{"error", "not a packet message"}};
   }
 }
 
@@ -93,14 +101,30 @@ Buffer encode_again(ByteView body) {
 void check_encoding(const wire::PacketItem& item) {
   Buffer again;
   switch (item.type) {
-    case wire::MessageType::kPing: again = encode_again<wire::Ping>(item.body); break;
-    case wire::MessageType::kIndirectPing: again = encode_again<wire::IndirectPing>(item.body); break;
-    case wire::MessageType::kAck: again = encode_again<wire::Ack>(item.body); break;
-    case wire::MessageType::kNack: again = encode_again<wire::Nack>(item.body); break;
-    case wire::MessageType::kSuspect: again = encode_again<wire::Suspect>(item.body); break;
-    case wire::MessageType::kAlive: again = encode_again<wire::Alive>(item.body); break;
-    case wire::MessageType::kDead: again = encode_again<wire::Dead>(item.body); break;
-    default: wire::encode_user(item.body, again); break;
+    case wire::MessageType::kPing:
+      again = encode_again<wire::Ping>(item.body);
+      break;
+    case wire::MessageType::kIndirectPing:
+      again = encode_again<wire::IndirectPing>(item.body);
+      break;
+    case wire::MessageType::kAck:
+      again = encode_again<wire::Ack>(item.body);
+      break;
+    case wire::MessageType::kNack:
+      again = encode_again<wire::Nack>(item.body);
+      break;
+    case wire::MessageType::kSuspect:
+      again = encode_again<wire::Suspect>(item.body);
+      break;
+    case wire::MessageType::kAlive:
+      again = encode_again<wire::Alive>(item.body);
+      break;
+    case wire::MessageType::kDead:
+      again = encode_again<wire::Dead>(item.body);
+      break;
+    default:
+      wire::encode_user(item.body, again);
+      break;
   }
   CHECK(to_hex(again) == to_hex(item.whole));
 }
@@ -162,7 +186,8 @@ void check_frame(const Json& d, const wire::StreamFrame& frame) {
   CHECK(type == wire::name_of(frame.type));
   if (d.contains("plain_hex")) CHECK(to_hex(frame.bare) == d["plain_hex"].get<std::string>());
   Json fields = d;
-  for (const char* layer : {"label", "compressed_len", "encrypted_len", "encryption_version", "nonce_hex", "plain_len", "plain_hex"}) {
+  for (const char* layer :
+       {"label", "compressed_len", "encrypted_len", "encryption_version", "nonce_hex", "plain_len", "plain_hex"}) {
     fields.erase(layer);
   }
   if (type == "pushPull") {
@@ -181,7 +206,8 @@ void check_frame(const Json& d, const wire::StreamFrame& frame) {
 }
 
 /// Feeds `bytes` in pieces of `piece`; the frame is valid until the parser goes.
-wire::StreamStatus feed(wire::StreamParser& parser, ByteView bytes, std::size_t piece, Walk& w, wire::StreamFrame& frame) {
+wire::StreamStatus feed(wire::StreamParser& parser, ByteView bytes, std::size_t piece, Walk& w,
+                        wire::StreamFrame& frame) {
   for (std::size_t at = 0; at < bytes.size(); at += piece) {
     parser.feed(bytes.subspan(at, std::min(piece, bytes.size() - at)), w.workspace, frame);
   }
@@ -284,20 +310,27 @@ TEST_CASE("exchanges: requests to and answers from running agents decode to what
 }
 
 TEST_CASE("captures: packets of a compressing sender are exactly what we would send") {
-  // Which layers a sender adds is its choice; given them, label, CRC, the compress-if-shorter rule and LZW fix each byte.
+  // Which layers a sender adds is its choice; given them, label, CRC, the compress-if-shorter rule and LZW fix each
+  // byte.
   wire::Compressor compressor;
   wire::Decompressor decompressor;
   int compared = 0;
   for (const std::string& name : vector_files("capture_")) {
     const Json file = load_vectors(name);
     std::set<std::string> compressing;  // senders of which some packet is compressed
-    const auto outer = [](const Json& r) { return r["decoded"].contains("message") ? r["decoded"]["message"] : Json{{"type", ""}}; };
-    const auto inner = [&](const Json& r) { const Json m = outer(r); return m["type"] == "hasCrc" ? m["inner"] : m; };
+    const auto outer = [](const Json& r) {
+      return r["decoded"].contains("message") ? r["decoded"]["message"] : Json{{"type", ""}};
+    };
+    const auto inner = [&](const Json& r) {
+      const Json m = outer(r);
+      return m["type"] == "hasCrc" ? m["inner"] : m;
+    };
     for (const Json& r : file["records"]) {
       if (r["transport"] == "udp" && inner(r)["type"] == "compress") compressing.insert(r["src"]);
     }
     for (const Json& r : file["records"]) {
-      if (r["transport"] != "udp" || r["decoded"].contains("plaintext_hex") || !compressing.contains(r["src"])) continue;
+      if (r["transport"] != "udp" || r["decoded"].contains("plaintext_hex") || !compressing.contains(r["src"]))
+        continue;
       CAPTURE(name);
       CAPTURE(r["i"].dump());
       const Buffer datagram = from_hex(r["hex"].get<std::string>());
@@ -306,7 +339,8 @@ TEST_CASE("captures: packets of a compressing sender are exactly what we would s
       Buffer message(split.rest.begin() + (crc ? 5 : 0), split.rest.end());
       if (inner(r)["type"] == "compress") {
         Buffer plain;
-        REQUIRE(decompressor.decompress(ByteView(message).subspan(1), 1u << 20, plain) == wire::Decompressor::Outcome::kDone);
+        REQUIRE(decompressor.decompress(ByteView(message).subspan(1), 1u << 20, plain) ==
+                wire::Decompressor::Outcome::kDone);
         message = plain;
       }
       Buffer again;

@@ -50,7 +50,8 @@ void check_lzw(const Json& v, wire::LzwEncoder& encoder, wire::LzwDecoder& decod
   const Buffer compressed = from_hex(v["hex"].get<std::string>());
   const Json& d = v["decoded"];
   const std::size_t length = d["in_len"];
-  const Buffer plain = d.contains("in_hex") && !d["in_hex"].is_null() ? from_hex(d["in_hex"].get<std::string>()) : Buffer(length, 0);
+  const Buffer plain =
+      d.contains("in_hex") && !d["in_hex"].is_null() ? from_hex(d["in_hex"].get<std::string>()) : Buffer(length, 0);
   REQUIRE(plain.size() == length);
   if (d.contains("in_crc32")) {
     CHECK(wire::crc32(plain) == std::stoul(d["in_crc32"].get<std::string>(), nullptr, 16));

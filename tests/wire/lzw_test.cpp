@@ -32,7 +32,9 @@ Buffer textbook_lzw(ByteView in) {
     codes.clear();
     return true;
   };
-  const auto code_of = [&](const std::string& s) { return s.size() == 1 ? static_cast<unsigned char>(s[0]) : codes.at(s); };
+  const auto code_of = [&](const std::string& s) {
+    return s.size() == 1 ? static_cast<unsigned char>(s[0]) : codes.at(s);
+  };
   put(256);
   std::string current;
   for (const std::uint8_t b : in) {
@@ -82,8 +84,8 @@ TEST_CASE("lzw: one encoder used again and again writes what a fresh textbook en
   wire::LzwDecoder decoder;
   std::uint64_t seed = 1;
   // Lengths around the code-width changes (256, 768, 1792 codes) and past the table resets at 3837 codes.
-  for (const std::size_t length : {0u, 1u, 2u, 3u, 60u, 254u, 255u, 256u, 257u, 766u, 767u, 768u, 1791u, 1792u, 3836u, 3837u,
-                                   3838u, 3839u, 7674u, 9000u, 60000u}) {
+  for (const std::size_t length : {0u,   1u,    2u,    3u,    60u,   254u,  255u,  256u,  257u,  766u,  767u,
+                                   768u, 1791u, 1792u, 3836u, 3837u, 3838u, 3839u, 7674u, 9000u, 60000u}) {
     for (const std::uint64_t alphabet : {1u, 2u, 7u, 256u}) {
       CAPTURE(length);
       CAPTURE(alphabet);
@@ -182,7 +184,8 @@ TEST_CASE("lzw: a bomb stops at the limit and takes no more memory than a consta
   Buffer message;
   wire::Compressor().compress(Buffer(8u << 20, 0), message);
   Buffer plain{7};
-  CHECK(decompressor.decompress(ByteView(message).subspan(1), 1u << 20, plain) == wire::Decompressor::Outcome::kTooLarge);
+  CHECK(decompressor.decompress(ByteView(message).subspan(1), 1u << 20, plain) ==
+        wire::Decompressor::Outcome::kTooLarge);
   CHECK(plain.size() == 1);
 }
 
@@ -237,8 +240,10 @@ TEST_CASE("memo: results are the same with and without, however often and in wha
     const std::size_t limit = rng.below(2) == 0 ? in.size() : in.size() - 1;
     const auto outcome = undo_with.decompress_lzw(lzw, limit, x);
     REQUIRE(outcome == undo_without.decompress_lzw(lzw, limit, y));
-    CHECK(outcome == (limit == in.size() ? wire::Decompressor::Outcome::kDone : wire::Decompressor::Outcome::kTooLarge));
-    if (outcome == wire::Decompressor::Outcome::kDone) CHECK(std::equal(in.begin(), in.end(), x.view().begin(), x.view().end()));
+    CHECK(outcome ==
+          (limit == in.size() ? wire::Decompressor::Outcome::kDone : wire::Decompressor::Outcome::kTooLarge));
+    if (outcome == wire::Decompressor::Outcome::kDone)
+      CHECK(std::equal(in.begin(), in.end(), x.view().begin(), x.view().end()));
     CHECK(compressed.bytes() <= 20'000);
     CHECK(plain.bytes() <= 20'000);
   }

@@ -64,9 +64,10 @@ TEST_CASE("memberlist: every recorded message decodes to its fields and encodes 
     const auto codec = codecs().find(type);
     REQUIRE_MESSAGE(codec != codecs().end(), "no codec for " << type);
     const int type_byte = v["type_byte"];
-    for (const auto& [library, hex] : v["encodings"].items()) {
+    for (const auto& encoding : v["encodings"].items()) {
+      const std::string library = encoding.key();
       CAPTURE(library);
-      const Buffer bytes = from_hex(hex.get<std::string>());
+      const Buffer bytes = from_hex(encoding.value().get<std::string>());
       if (type_byte >= 0) {
         REQUIRE(!bytes.empty());
         CHECK(bytes[0] == type_byte);
@@ -91,7 +92,8 @@ TEST_CASE("memberlist: a message cut short anywhere is refused, never misread") 
       const Buffer bytes = from_hex(hex.get<std::string>());
       for (std::size_t n = skip; n < bytes.size(); ++n) {
         // A copy of its own size, so that a sanitizer sees a read past the end.
-        const Buffer cut(bytes.begin() + static_cast<std::ptrdiff_t>(skip), bytes.begin() + static_cast<std::ptrdiff_t>(n));
+        const Buffer cut(bytes.begin() + static_cast<std::ptrdiff_t>(skip),
+                         bytes.begin() + static_cast<std::ptrdiff_t>(n));
         CHECK(codec->second.decode(cut).contains("error"));
       }
     }
@@ -100,7 +102,12 @@ TEST_CASE("memberlist: a message cut short anywhere is refused, never misread") 
 
 TEST_CASE("memberlist: fields may come in any order, unknown ones are skipped, missing ones are zero") {
   // {"Xtra": [1, {"a": nil}], "SeqNo": 7, "Node": "n1"}
-  const Buffer body = from_hex("83a458747261" "9201" "81a161c0" "a55365714e6f07" "a44e6f6465a26e31");
+  const Buffer body = from_hex(
+      "83a458747261"
+      "9201"
+      "81a161c0"
+      "a55365714e6f07"
+      "a44e6f6465a26e31");
   wire::Ping ping;
   REQUIRE(wire::decode(body, ping));
   CHECK(ping.node == "n1");

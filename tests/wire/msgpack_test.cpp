@@ -25,7 +25,8 @@ TEST_CASE("msgpack: the writer speaks the old spec: raw for text and bytes, shor
   CHECK(written([](Writer& w) { w.text(std::string(32, 'x')); }).starts_with("da0020"));
   CHECK(written([](Writer& w) { w.text(std::string(65536, 'x')); }).starts_with("db00010000"));
   CHECK(written([](Writer& w) { w.unsigned_int(127), w.unsigned_int(128), w.unsigned_int(256); }) == "7fcc80cd0100");
-  CHECK(written([](Writer& w) { w.unsigned_int(65536), w.unsigned_int(1ull << 32); }) == "ce00010000cf0000000100000000");
+  CHECK(written([](Writer& w) { w.unsigned_int(65536), w.unsigned_int(1ull << 32); }) ==
+        "ce00010000cf0000000100000000");
   CHECK(written([](Writer& w) { w.map(15), w.map(16), w.array(16), w.array(65536); }) == "8fde0010dc0010dd00010000");
   CHECK(written([](Writer& w) { w.bytes({}), w.bytes(ByteView()); }) == "c0a0");
 }
@@ -56,7 +57,8 @@ TEST_CASE("msgpack: signed fields as go-msgpack 0.5.x and as 2.x write them") {
 }
 
 TEST_CASE("msgpack: the reader takes raw, str8 and bin, any integer width, nil anywhere, 0 and 1 as booleans") {
-  for (const char* hex : {"a26162", "d9026162", "da00026162", "db000000026162", "c4026162", "c500026162", "c6000000026162"}) {
+  for (const char* hex :
+       {"a26162", "d9026162", "da00026162", "db000000026162", "c4026162", "c500026162", "c6000000026162"}) {
     CAPTURE(hex);
     const Buffer in = from_hex(hex);
     Reader r(in);
@@ -110,7 +112,8 @@ TEST_CASE("msgpack: the reader tells a value cut short from a malformed one, and
   CHECK(bad.status() == Reader::Status::kBad);
 }
 
-TEST_CASE("msgpack: skipping takes any type at any depth in constant memory, and claims are checked against the input") {
+TEST_CASE(
+    "msgpack: skipping takes any type at any depth in constant memory, and claims are checked against the input") {
   const Buffer mixed = from_hex("82a161c4026162a16293cb3ff0000000000000c70101ffd40102dc0001d9016105");
   Reader r(mixed);
   r.skip();  // {"a": bin, "b": [1.0, ext8, fixext1]}

@@ -56,7 +56,8 @@ TEST_CASE("packet: compounds and compression nest in any order; messages come ou
   const Buffer datagram = compound({nack(1), compressed(inner), compressed(compressed(nack(5))), nack(6)});
   const auto items = walk(reader, datagram);
   REQUIRE(items.size() == 6);
-  // All of them still readable after the walk: a handoff queue works off a datagram's messages after it was taken apart.
+  // All of them still readable after the walk: a handoff queue works off a datagram's messages after it was taken
+  // apart.
   for (std::size_t i = 0; i < items.size(); ++i) CHECK(seq_of(items[i]) == i + 1);
 }
 

@@ -16,7 +16,7 @@ wire::IntStyle style_of(const std::string& library) {
 }
 
 struct Codec {
-  std::function<Json(ByteView)> decode;                         // whole message
+  std::function<Json(ByteView)> decode;  // whole message
   std::function<Buffer(ByteView, wire::IntStyle)> reencode;
 };
 
@@ -53,7 +53,9 @@ Codec filter_codec() {
 }
 
 Codec tags_codec() {
-  return {[](ByteView meta) -> Json { return {{"tags", json_of(serf::decode_tags(meta))}}; },
+  return {[](ByteView meta) -> Json {
+            return {{"tags", json_of(serf::decode_tags(meta))}};
+          },
           [](ByteView meta, wire::IntStyle) {
             const serf::Tags tags = serf::decode_tags(meta);
             Buffer out;
@@ -113,9 +115,10 @@ TEST_CASE("serf: every recorded message decodes to its fields and encodes to its
     CAPTURE(v["id"].get<std::string>());
     const auto codec = codecs().find(type);
     REQUIRE_MESSAGE(codec != codecs().end(), "no codec for " << type);
-    for (const auto& [library, hex] : v["encodings"].items()) {
+    for (const auto& encoding : v["encodings"].items()) {
+      const std::string library = encoding.key();
       CAPTURE(library);
-      const Buffer bytes = from_hex(hex.get<std::string>());
+      const Buffer bytes = from_hex(encoding.value().get<std::string>());
       if (v["type_byte"].get<int>() >= 0) {
         REQUIRE(!bytes.empty());
         CHECK(bytes[0] == v["type_byte"].get<int>());

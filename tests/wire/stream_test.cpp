@@ -1,6 +1,5 @@
 #include "wire/stream.h"
 
-#include "support/alloc_counter.h"
 #include "support/vectors.h"
 
 using namespace dcsim;
@@ -117,8 +116,9 @@ TEST_CASE("stream: claims over the limits are refused from the header alone") {
 TEST_CASE("stream: claims within the limits reserve nothing until the bytes come") {
   wire::StreamWorkspace ws;
   StreamFrame frame;
-  for (const Buffer& bytes : {header(wire::kMaxPushPullNodes, 20 << 20), from_hex("0a01400000"),
-                              from_hex("0982a4416c676f00a3427566db01400000"), from_hex("0881aa557365724d73674c656ece01400000")}) {
+  for (const Buffer& bytes :
+       {header(wire::kMaxPushPullNodes, 20 << 20), from_hex("0a01400000"),
+        from_hex("0982a4416c676f00a3427566db01400000"), from_hex("0881aa557365724d73674c656ece01400000")}) {
     StreamParser parser(true, {});
     CHECK(parser.feed(bytes, ws, frame) == StreamStatus::kNeedMore);
     CHECK(parser.buffered() == bytes.size());
@@ -136,7 +136,8 @@ TEST_CASE("stream: one value that never ends is given up") {
   StreamStatus status = parser.feed(endless, ws, frame);
   std::size_t fed = 0;
   // The list claims 16 million items, so nothing is looked at again before as many bytes are there.
-  while (status == StreamStatus::kNeedMore && fed < 64u << 20) status = parser.feed(chunk, ws, frame), fed += chunk.size();
+  while (status == StreamStatus::kNeedMore && fed < 64u << 20)
+    status = parser.feed(chunk, ws, frame), fed += chunk.size();
   CHECK(status == StreamStatus::kComplete);  // in the end it was a valid header: no entries, no user state
   CHECK(fed < 17u << 20);
 
@@ -146,7 +147,8 @@ TEST_CASE("stream: one value that never ends is given up") {
   Buffer item(101, 'x');
   item[0] = 0xd9, item[1] = 99;
   fed = 0;
-  while (status == StreamStatus::kNeedMore && fed < 64u << 20) status = strings.feed(item, ws, frame), fed += item.size();
+  while (status == StreamStatus::kNeedMore && fed < 64u << 20)
+    status = strings.feed(item, ws, frame), fed += item.size();
   CHECK(status == StreamStatus::kRefused);
   CHECK(strings.error() == StreamError::kBadBody);
   CHECK(fed < 17u << 20);
@@ -199,7 +201,8 @@ TEST_CASE("stream: unreadable layers are answered with an err message, everythin
   for (std::size_t i = 0; i < wire::kStreamErrorCount; ++i) {
     const auto error = static_cast<StreamError>(i);
     CHECK(wire::name_of(error) != "unknown");
-    const bool layer = error == StreamError::kBadCompress || error == StreamError::kTooLarge || error == StreamError::kEncryptedTooLong;
+    const bool layer = error == StreamError::kBadCompress || error == StreamError::kTooLarge ||
+                       error == StreamError::kEncryptedTooLong;
     CHECK(wire::answered_with_err(error) == layer);
     CHECK(wire::text_of(error).empty() == (error == StreamError::kNone));
   }

@@ -16,9 +16,10 @@ inline bool is_zero(const Json& j) { return j.is_null() || j == Json(0) || j == 
 
 /// What the vectors add to a message for the reader, derived from its fields or standing for other layers.
 inline const std::set<std::string>& annotations() {
-  static const std::set<std::string> kKeys{"note", "type", "serf", "meta_tags", "state_name", "payload_coordinate",
-                                           "payload_decoded", "Events", "Events_len", "Events_nonnil", "bits",
-                                           "version", "coordinate", "inner", "inner_hex"};
+  static const std::set<std::string> kKeys{
+      "note",     "type",       "serf",          "meta_tags", "state_name", "payload_coordinate", "payload_decoded",
+      "Events",   "Events_len", "Events_nonnil", "bits",      "version",    "coordinate",         "inner",
+      "inner_hex"};
   return kKeys;
 }
 
@@ -94,8 +95,8 @@ inline Json json_of(const wire::Ping& m) {
   return j;
 }
 inline Json json_of(const wire::IndirectPing& m) {
-  Json j{{"type", "indirectPing"}, {"Nack", m.nack}, {"Node", json_of(m.node)}, {"Port", m.port}, {"SeqNo", m.seq_no},
-         {"Target", json_of(m.target)}};
+  Json j{{"type", "indirectPing"}, {"Nack", m.nack},    {"Node", json_of(m.node)},
+         {"Port", m.port},         {"SeqNo", m.seq_no}, {"Target", json_of(m.target)}};
   add_source(j, m);
   return j;
 }
@@ -113,8 +114,8 @@ inline Json json_of(const wire::Dead& m) {
   return {{"type", "dead"}, {"From", json_of(m.from)}, {"Incarnation", m.incarnation}, {"Node", json_of(m.node)}};
 }
 inline Json json_of(const wire::Alive& m) {
-  Json j{{"type", "alive"}, {"Addr", json_of(m.addr)}, {"Incarnation", m.incarnation}, {"Node", json_of(m.node)},
-         {"Port", m.port}, {"Vsn", json_of(m.vsn)}};
+  Json j{{"type", "alive"},         {"Addr", json_of(m.addr)}, {"Incarnation", m.incarnation},
+         {"Node", json_of(m.node)}, {"Port", m.port},          {"Vsn", json_of(m.vsn)}};
   add_meta(j, m.meta);
   return j;
 }
@@ -126,7 +127,7 @@ inline Json json_of(const wire::UserMsgHeader& m) { return {{"UserMsgLen", m.use
 inline Json json_of(const wire::PushNodeState& m) {
   static const char* const kStates[] = {"alive", "suspect", "dead", "left"};
   Json j{{"Addr", json_of(m.addr)}, {"Incarnation", m.incarnation}, {"Name", json_of(m.name)}, {"Port", m.port},
-         {"State", m.state}, {"Vsn", json_of(m.vsn)}};
+         {"State", m.state},        {"Vsn", json_of(m.vsn)}};
   if (m.state >= 0 && m.state <= 3) j["state_name"] = kStates[m.state];
   add_meta(j, m.meta);
   return j;
@@ -147,8 +148,11 @@ inline Json json_of(const wire::serf::Leave& m) {
 }
 inline Json json_of(const wire::serf::Join& m) { return {{"LTime", m.ltime}, {"Node", json_of(m.node)}}; }
 inline Json json_of(const wire::serf::PushPull& m) {
-  Json j{{"EventLTime", m.event_ltime}, {"LTime", m.ltime}, {"QueryLTime", m.query_ltime},
-         {"LeftMembers", texts_of(m.left_members)}, {"StatusLTimes", nullptr}};
+  Json j{{"EventLTime", m.event_ltime},
+         {"LTime", m.ltime},
+         {"QueryLTime", m.query_ltime},
+         {"LeftMembers", texts_of(m.left_members)},
+         {"StatusLTimes", nullptr}};
   if (!m.status_ltimes.nil) j["StatusLTimes"] = Json::object();
   wire::serf::LTimeReader statuses(m.status_ltimes);
   std::uint64_t ltime = 0;
@@ -174,16 +178,25 @@ inline Json json_of(const wire::serf::UserEvent& m) {
   return {{"CC", m.cc}, {"LTime", m.ltime}, {"Name", json_of(m.name)}, {"Payload", json_of(m.payload)}};
 }
 inline Json json_of(const wire::serf::Query& m) {
-  Json j{{"Addr", json_of(m.addr)}, {"Flags", m.flags}, {"ID", m.id}, {"LTime", m.ltime}, {"Name", json_of(m.name)},
-         {"Payload", json_of(m.payload)}, {"Port", m.port}, {"RelayFactor", m.relay_factor},
-         {"SourceNode", json_of(m.source_node)}, {"Timeout_ns", m.timeout.ns}, {"Filters_hex", nullptr}};
+  Json j{{"Addr", json_of(m.addr)},
+         {"Flags", m.flags},
+         {"ID", m.id},
+         {"LTime", m.ltime},
+         {"Name", json_of(m.name)},
+         {"Payload", json_of(m.payload)},
+         {"Port", m.port},
+         {"RelayFactor", m.relay_factor},
+         {"SourceNode", json_of(m.source_node)},
+         {"Timeout_ns", m.timeout.ns},
+         {"Filters_hex", nullptr}};
   if (!m.filters.nil) j["Filters_hex"] = Json::array();
   wire::serf::BytesReader reader(m.filters);
   for (wire::OptBytes b; reader.next(b);) j["Filters_hex"].push_back(to_hex(b.data));
   return j;
 }
 inline Json json_of(const wire::serf::QueryResponse& m) {
-  Json j{{"Flags", m.flags}, {"From", json_of(m.from)}, {"ID", m.id}, {"LTime", m.ltime}, {"Payload", json_of(m.payload)}};
+  Json j{
+      {"Flags", m.flags}, {"From", json_of(m.from)}, {"ID", m.id}, {"LTime", m.ltime}, {"Payload", json_of(m.payload)}};
   if (!m.payload.empty()) j["payload_decoded"] = serf_json(m.payload.data);
   return j;
 }
@@ -191,20 +204,31 @@ inline Json json_of(const wire::serf::Member& m) {
   if (m.nil) return {{"nil", true}};
   wire::serf::Tags tags;
   tags.map = m.tags;
-  return {{"Addr", json_of(m.addr)}, {"DelegateCur", m.delegate_cur}, {"DelegateMax", m.delegate_max},
-          {"DelegateMin", m.delegate_min}, {"Name", json_of(m.name)}, {"Port", m.port},
-          {"ProtocolCur", m.protocol_cur}, {"ProtocolMax", m.protocol_max}, {"ProtocolMin", m.protocol_min},
-          {"Status", m.status}, {"Tags", m.tags.nil ? Json(nullptr) : json_of(tags)}};
+  return {{"Addr", json_of(m.addr)},
+          {"DelegateCur", m.delegate_cur},
+          {"DelegateMax", m.delegate_max},
+          {"DelegateMin", m.delegate_min},
+          {"Name", json_of(m.name)},
+          {"Port", m.port},
+          {"ProtocolCur", m.protocol_cur},
+          {"ProtocolMax", m.protocol_max},
+          {"ProtocolMin", m.protocol_min},
+          {"Status", m.status},
+          {"Tags", m.tags.nil ? Json(nullptr) : json_of(tags)}};
 }
 inline Json json_of(const wire::serf::KeyRequest& m) { return {{"Key", json_of(m.key)}}; }
 inline Json json_of(const wire::serf::KeyResponse& m) {
-  return {{"Keys", texts_of(m.keys)}, {"Message", json_of(m.message)}, {"PrimaryKey", json_of(m.primary_key)},
+  return {{"Keys", texts_of(m.keys)},
+          {"Message", json_of(m.message)},
+          {"PrimaryKey", json_of(m.primary_key)},
           {"Result", m.result}};
 }
 inline Json json_of(const wire::serf::Relay& m) {
-  return {{"header", {{"DestAddr", {{"IP", json_of(m.dest_ip)}, {"Port", m.dest_port}, {"Zone", json_of(m.dest_zone)}}},
-                      {"DestName", json_of(m.dest_name)}}},
-          {"inner_hex", to_hex(m.inner)}, {"inner", serf_json(m.inner)}};
+  return {{"header",
+           {{"DestAddr", {{"IP", json_of(m.dest_ip)}, {"Port", m.dest_port}, {"Zone", json_of(m.dest_zone)}}},
+            {"DestName", json_of(m.dest_name)}}},
+          {"inner_hex", to_hex(m.inner)},
+          {"inner", serf_json(m.inner)}};
 }
 
 /// {"error": ...} if the body is malformed.
@@ -227,17 +251,38 @@ inline Json serf_json(ByteView message) {
   const ByteView body = message.subspan(1);
   Json j;
   switch (type) {
-    case MessageType::kLeave: j = decoded_serf_json<wire::serf::Leave>(body); break;
-    case MessageType::kJoin: j = decoded_serf_json<wire::serf::Join>(body); break;
-    case MessageType::kPushPull: j = decoded_serf_json<wire::serf::PushPull>(body); break;
-    case MessageType::kUserEvent: j = decoded_serf_json<wire::serf::UserEvent>(body); break;
-    case MessageType::kQuery: j = decoded_serf_json<wire::serf::Query>(body); break;
-    case MessageType::kQueryResponse: j = decoded_serf_json<wire::serf::QueryResponse>(body); break;
-    case MessageType::kConflictResponse: j = decoded_serf_json<wire::serf::Member>(body); break;
-    case MessageType::kKeyRequest: j = decoded_serf_json<wire::serf::KeyRequest>(body); break;
-    case MessageType::kKeyResponse: j = decoded_serf_json<wire::serf::KeyResponse>(body); break;
-    case MessageType::kRelay: j = decoded_serf_json<wire::serf::Relay>(body); break;
-    default: return {{"serf", "unknown"}, {"type_byte", message[0]}};
+    case MessageType::kLeave:
+      j = decoded_serf_json<wire::serf::Leave>(body);
+      break;
+    case MessageType::kJoin:
+      j = decoded_serf_json<wire::serf::Join>(body);
+      break;
+    case MessageType::kPushPull:
+      j = decoded_serf_json<wire::serf::PushPull>(body);
+      break;
+    case MessageType::kUserEvent:
+      j = decoded_serf_json<wire::serf::UserEvent>(body);
+      break;
+    case MessageType::kQuery:
+      j = decoded_serf_json<wire::serf::Query>(body);
+      break;
+    case MessageType::kQueryResponse:
+      j = decoded_serf_json<wire::serf::QueryResponse>(body);
+      break;
+    case MessageType::kConflictResponse:
+      j = decoded_serf_json<wire::serf::Member>(body);
+      break;
+    case MessageType::kKeyRequest:
+      j = decoded_serf_json<wire::serf::KeyRequest>(body);
+      break;
+    case MessageType::kKeyResponse:
+      j = decoded_serf_json<wire::serf::KeyResponse>(body);
+      break;
+    case MessageType::kRelay:
+      j = decoded_serf_json<wire::serf::Relay>(body);
+      break;
+    default:
+      return {{"serf", "unknown"}, {"type_byte", message[0]}};
   }
   j["serf"] = std::string(wire::serf::name_of(type));
   return j;

@@ -9,8 +9,8 @@
 
 namespace dcsim::bench {
 
-/// The ladder queue of Tang, Goh and Thng (2005): an unsorted top, rungs of buckets whose width follows from the spread of what
-/// is dealt out, a sorted bottom.
+/// The ladder queue of Tang, Goh and Thng (2005): an unsorted top, rungs of buckets whose width follows from the spread
+/// of what is dealt out, a sorted bottom.
 class LadderQueue {
  public:
   void push(std::int64_t at, std::uint64_t tie, const core::Event& event) {
@@ -77,7 +77,8 @@ class LadderQueue {
     rung.count = entries.size();
     const auto buckets = static_cast<std::size_t>((end - start) / rung.width + 1);
     if (rung.buckets.size() < buckets) rung.buckets.resize(buckets);
-    for (const Entry& entry : entries) rung.buckets[static_cast<std::size_t>((entry.at - start) / rung.width)].push_back(entry);
+    for (const Entry& entry : entries)
+      rung.buckets[static_cast<std::size_t>((entry.at - start) / rung.width)].push_back(entry);
     entries.clear();
   }
 
@@ -85,7 +86,8 @@ class LadderQueue {
     while (rungs_ > 0 && ladder_[rungs_ - 1].count == 0) --rungs_;
     if (rungs_ == 0) {
       if (top_.empty()) return false;
-      const auto [least, most] = std::minmax_element(top_.begin(), top_.end(), [](const Entry& a, const Entry& b) { return a.at < b.at; });
+      const auto [least, most] =
+          std::minmax_element(top_.begin(), top_.end(), [](const Entry& a, const Entry& b) { return a.at < b.at; });
       const std::int64_t start = least->at;
       const std::int64_t end = most->at + 1;
       top_start_ = end;

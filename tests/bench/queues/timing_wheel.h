@@ -10,8 +10,8 @@
 
 namespace dcsim::bench {
 
-/// A hierarchical timing wheel: four wheels of 256 buckets, ticks of 1024 ns, a heap for what lies beyond (about 73 minutes);
-/// the bucket of the current tick is sorted. Varghese and Lauck, "Hashed and hierarchical timing wheels".
+/// A hierarchical timing wheel: four wheels of 256 buckets, ticks of 1024 ns, a heap for what lies beyond (about 73
+/// minutes); the bucket of the current tick is sorted. Varghese and Lauck, "Hashed and hierarchical timing wheels".
 class TimingWheel {
  public:
   void push(std::int64_t at, std::uint64_t tie, const core::Event& event) {

@@ -1,0 +1,268 @@
+#include "cli/commands.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "consul/agent_config.h"
+#include "lab/explain.h"
+#include "lab/report.h"
+#include "lab/run.h"
+#include "lab/verify.h"
+#include "scenario/loader.h"
+#include "scenario/render.h"
+#include "trace/output.h"
+
+namespace dcsim::cli {
+
+namespace {
+
+/// A file with everything that can be said against it.
+scenario::LoadResult load(const Common& common, const std::string& file, bool& usable) {
+  scenario::LoadOptions options;
+  scenario::LoadResult result;
+  usable = false;
+  for (const std::string& s : common.set) {
+    const auto equals = s.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      result.diagnostics.push_back({"E0001", Diagnostic::Severity::kError, fmt::format("`--set {}` is no name=value", s), {}, "", ""});
+      return result;
+    }
+    options.set.emplace_back(s.substr(0, equals), s.substr(equals + 1));
+  }
+  result = scenario::load_file(file, options);
+  for (const scenario::Scenario& s : result.scenarios) {
+    if (!s.topology) continue;
+    // Expressions can be read even where the rest has mistakes; Consul's own rules need a sound topology.
+    if (result.ok()) lab::check_scenario(s, result.diagnostics);
+    else static_cast<void>(lab::parse_expressions(s, result.diagnostics));
+  }
+  if (result.ok()) {
+    for (const auto& t : result.topologies) {
+      const bool used = std::any_of(result.scenarios.begin(), result.scenarios.end(), [&](const auto& s) { return s.topology == t; });
+      if (!used) lab::check_topology(*t, result.diagnostics);
+    }
+  }
+  scenario::sort_diagnostics(result.diagnostics);
+  usable = result.ok();
+  return result;
+}
+
+std::string rendered(const Common& common, const scenario::LoadResult& result, bool color) {
+  switch (common.format) {
+    case Format::kJson: return scenario::render_json(result.diagnostics);
+    case Format::kGithub: return scenario::render_github(result.diagnostics);
+    case Format::kText: break;
+  }
+  return scenario::render_text(result.diagnostics, result.sources, {color, 200});
+}
+
+std::size_t errors_in(const scenario::LoadResult& result) {
+  return static_cast<std::size_t>(std::count_if(result.diagnostics.begin(), result.diagnostics.end(),
+                                                [](const Diagnostic& d) { return d.severity == Diagnostic::Severity::kError; }));
+}
+
+/// Says what is wrong with a file that will not be run: text to stderr; json and github, which programs read, to stdout.
+int refuse(const Common& common, const Terminal& terminal, const scenario::LoadResult& result) {
+  const std::string text = rendered(common, result, terminal.color_err());
+  if (common.format != Format::kText) {
+    print(text);
+    return 2;
+  }
+  const std::size_t n = errors_in(result);
+  complain(text + fmt::format("{} error{}; nothing was run\n", n, n == 1 ? "" : "s"));
+  return 2;
+}
+
+const scenario::Scenario* only_scenario(const scenario::LoadResult& result, const std::string& file) {
+  if (result.scenarios.empty()) {
+    complain(fmt::format("error: {} holds no scenario\n", file));
+    return nullptr;
+  }
+  if (result.scenarios.size() > 1) {
+    complain(fmt::format("error: {} holds {} scenarios; a run takes one\n", file, result.scenarios.size()));
+    return nullptr;
+  }
+  return &result.scenarios.front();
+}
+
+std::optional<lab::RunOptions> options_of(const Common& common, const RunArguments& arguments) {
+  lab::RunOptions options;
+  options.seed = arguments.seed;
+  options.out_dir = arguments.out;
+  for (const std::string& s : common.set) options.set.emplace_back(s.substr(0, s.find('=')), s.substr(s.find('=') + 1));
+  if (!arguments.until.empty()) {
+    options.until = consul::parse_go_duration(arguments.until);
+    if (!options.until || options.until->ns < 0) {
+      complain(fmt::format("error: `--until {}` is no duration such as 3m30s\n", arguments.until));
+      return std::nullopt;
+    }
+  }
+  return options;
+}
+
+}  // namespace
+
+int run(const Common& common, const RunArguments& arguments) {
+  const Terminal terminal(common.color);
+  bool usable = false;
+  const scenario::LoadResult loaded = load(common, arguments.file, usable);
+  if (!usable) return refuse(common, terminal, loaded);
+  if (!loaded.diagnostics.empty()) complain(scenario::render_text(loaded.diagnostics, loaded.sources, {terminal.color_err(), 20}));
+  const scenario::Scenario* scenario = only_scenario(loaded, arguments.file);
+  auto options = options_of(common, arguments);
+  if (!scenario || !options) return 2;
+  catch_interrupt();
+  options->interrupted = interrupted;
+  lab::RunResult result;
+  {
+    ProgressLine line(scenario->name, terminal.err_is_terminal());
+    options->progress = [&](const lab::Progress& p) { line.show(p); };
+    result = lab::run_scenario(*scenario, *options);
+  }
+  if (!result.write_error.empty()) complain(fmt::format("error: {}\n", result.write_error));
+  switch (common.format) {
+    case Format::kText: print(lab::summary_text(result, terminal.color_out())); break;
+    case Format::kJson: print(lab::summary_json(result)); break;
+    case Format::kGithub: print(lab::summary_github(result)); break;
+  }
+  if (!result.files.empty() && common.format == Format::kText) {
+    std::string names;
+    for (const std::string& f : result.files) names += " " + f;
+    complain(fmt::format("wrote {}:{}\n", arguments.out, names));
+  }
+  if (result.exit_status() != 0 && common.format != Format::kText) complain(fmt::format("reproduce: {}\n", lab::reproduce_line(result, result.planned_end)));
+  return result.exit_status();
+}
+
+int check(const Common& common, const std::vector<std::string>& files) {
+  const Terminal terminal(common.color);
+  int status = 0;
+  std::string json;
+  for (const std::string& file : files) {
+    bool usable = false;
+    const scenario::LoadResult loaded = load(common, file, usable);
+    if (!usable) status = 2;
+    const std::string text = rendered(common, loaded, terminal.color_err());
+    if (common.format == Format::kJson) {
+      // One array for all files.
+      std::string inner = text;
+      while (!inner.empty() && (inner.back() == '\n' || inner.back() == ']')) inner.pop_back();
+      if (!inner.empty() && inner.front() == '[') inner.erase(0, 1);
+      while (!inner.empty() && (inner.front() == '\n' || inner.front() == ' ')) inner.erase(0, 1);
+      if (!inner.empty()) json += (json.empty() ? "" : ",\n") + inner;
+    } else if (common.format == Format::kGithub) {
+      print(text);
+    } else {
+      complain(text);
+      if (usable) {
+        std::size_t agents = 0;
+        for (const auto& t : loaded.topologies) agents += t->agents.size();
+        print(fmt::format("{}: ok ({} scenario{}, {} topolog{}, {} agents)\n", file, loaded.scenarios.size(), loaded.scenarios.size() == 1 ? "" : "s",
+                          loaded.topologies.size(), loaded.topologies.size() == 1 ? "y" : "ies", agents));
+      } else {
+        complain(fmt::format("{}: {} error{}\n", file, errors_in(loaded), errors_in(loaded) == 1 ? "" : "s"));
+      }
+    }
+  }
+  if (common.format == Format::kJson) print("[" + (json.empty() ? json : "\n" + json + "\n") + "]\n");
+  return status;
+}
+
+namespace {
+
+std::shared_ptr<const scenario::Topology> topology_of(const Common& common, const Terminal& terminal, const std::string& file, int& status) {
+  bool usable = false;
+  const scenario::LoadResult loaded = load(common, file, usable);
+  status = 2;
+  if (!usable) {
+    refuse(common, terminal, loaded);
+    return nullptr;
+  }
+  status = 0;
+  if (!loaded.scenarios.empty() && loaded.scenarios.front().topology) return loaded.scenarios.front().topology;
+  if (!loaded.topologies.empty()) return loaded.topologies.front();
+  complain(fmt::format("error: {} holds no topology\n", file));
+  status = 2;
+  return nullptr;
+}
+
+}  // namespace
+
+int explain(const Common& common, const std::string& file, const std::vector<std::string>& flow) {
+  const Terminal terminal(common.color);
+  int status = 0;
+  const auto topology = topology_of(common, terminal, file, status);
+  if (!topology) return status;
+  const auto query = lab::parse_flow(flow[0], flow[1]);
+  if (!query) {
+    complain(fmt::format("error: {}\n", query.error().text));
+    return 2;
+  }
+  const auto explanation = lab::explain_flow(*topology, *query, false);
+  if (!explanation) {
+    complain(fmt::format("error: {}\n", explanation.error().text));
+    return 2;
+  }
+  print(explanation->text);
+  return 0;
+}
+
+int reach(const Common& common, const std::string& file, const std::string& diff, bool by_agent, bool as_is) {
+  const Terminal terminal(common.color);
+  int status = 0;
+  const lab::ReachOptions options{by_agent, !as_is};
+  const auto topology = topology_of(common, terminal, file, status);
+  if (!topology) return status;
+  const lab::ReachTable table = lab::reach_table(*topology, options);
+  if (diff.empty()) {
+    print(lab::reach_text(table));
+    return 0;
+  }
+  const auto other = topology_of(common, terminal, diff, status);
+  if (!other) return status;
+  const std::string text = lab::reach_diff(table, lab::reach_table(*other, options));
+  print(text.empty() ? "no difference\n" : text);
+  return text.empty() ? 0 : 1;
+}
+
+int verify(const Common& common, const RunArguments& arguments) {
+  const Terminal terminal(common.color);
+  bool usable = false;
+  const scenario::LoadResult loaded = load(common, arguments.file, usable);
+  if (!usable) return refuse(common, terminal, loaded);
+  const auto options = options_of(common, arguments);
+  if (!options || loaded.scenarios.empty()) {
+    if (loaded.scenarios.empty()) complain(fmt::format("error: {} holds no scenario\n", arguments.file));
+    return 2;
+  }
+  int status = 0;
+  for (const scenario::Scenario& s : loaded.scenarios) {
+    const lab::VerifyResult result = lab::verify_scenario(s, *options);
+    print(fmt::format("{}  seed {}\n{}", s.name, options->seed.value_or(s.seed), result.text));
+    if (result.same && !result.broken) print("  one digest\n");
+    else {
+      print("  DIGESTS DIFFER\n");
+      complain(fmt::format("reproduce: dcsim verify {} --seed {}\n", arguments.file, options->seed.value_or(s.seed)));
+      status = 3;
+    }
+  }
+  return status;
+}
+
+int completions(const std::string& shell) {
+  static constexpr const char* kCommands = "run check explain reach verify diff trace series schema completions";
+  if (shell == "bash") {
+    print(fmt::format("complete -o default -W '{}' dcsim\n", kCommands));
+  } else if (shell == "zsh") {
+    print(fmt::format("#compdef dcsim\n_arguments '1:command:({})' '*:file:_files'\n", kCommands));
+  } else if (shell == "fish") {
+    print(fmt::format("complete -c dcsim -n __fish_use_subcommand -a '{}'\n", kCommands));
+  } else {
+    complain("error: completions are known for bash, zsh and fish\n");
+    return 2;
+  }
+  return 0;
+}
+
+}  // namespace dcsim::cli
