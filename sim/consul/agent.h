@@ -136,6 +136,9 @@ class Agent {
   std::vector<CommandId> leave_commands_;
 };
 
+/// False for command lines that Agent::run can only answer with "not modelled".
+bool is_modelled(const std::vector<std::string>& words);
+
 /// What a command prints at a machine whose agent is not running.
 CommandResult agent_not_running(const std::vector<std::string>& words);
 

@@ -22,6 +22,13 @@ CommandResult not_modelled(const std::vector<std::string>& words) {
 
 }  // namespace
 
+bool is_modelled(const std::vector<std::string>& words) {
+  if (words.size() < 2) return false;
+  static constexpr std::string_view kBoth[] = {"members", "join", "leave", "force-leave"};
+  if (words[0] != "consul" && words[0] != "serf") return false;
+  return std::find(std::begin(kBoth), std::end(kBoth), words[1]) != std::end(kBoth) || (words[0] == "serf" && words[1] == "event");
+}
+
 CommandResult agent_not_running(const std::vector<std::string>& words) {
   if (!words.empty() && words[0] == "serf") {
     return {1, "", "Error connecting to Serf agent: dial tcp 127.0.0.1:7373: connect: connection refused\n"};

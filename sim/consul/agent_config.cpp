@@ -288,7 +288,10 @@ void read_serf(Reader& in, AgentConfig& config, const std::vector<Interface>& in
   read_serf_endpoint(in, "bind", config.bind, &config.serf_lan_port);
   config.serf_lan_bind = config.bind;
   if (!is_wildcard(config.bind)) config.advertise = config.bind;
-  else if (in.find("advertise") == nullptr) config.advertise = the_private_ipv4(in, in.find("bind"), interfaces).value_or(kWildcard);
+  else if (in.find("advertise") == nullptr) {
+    // Bound to 0.0.0.0, memberlist advertises a private address in its 16-byte form (net_transport.go FinalAdvertiseAddr).
+    config.advertise = the_private_ipv4(in, in.find("bind"), interfaces).value_or(kWildcard).mapped();
+  }
   read_serf_endpoint(in, "advertise", config.advertise, nullptr);
   config.profile = in.text("profile", "lan");
   if (config.profile != "lan" && config.profile != "wan" && config.profile != "local") {
