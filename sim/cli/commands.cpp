@@ -31,17 +31,18 @@ scenario::LoadResult load(const Common& common, const std::string& file, bool& u
     options.set.emplace_back(s.substr(0, equals), s.substr(equals + 1));
   }
   result = scenario::load_file(file, options);
+  // Expressions and agents' configurations can be read even where the rest has mistakes; a network needs a sound topology.
+  const bool sound = result.ok();
+  std::vector<std::shared_ptr<const scenario::Topology>> topologies = result.topologies;
   for (const scenario::Scenario& s : result.scenarios) {
-    if (!s.topology) continue;
-    // Expressions can be read even where the rest has mistakes; Consul's own rules need a sound topology.
-    if (result.ok()) lab::check_scenario(s, result.diagnostics);
+    if (sound && s.topology) lab::check_scenario(s, result.diagnostics);
     else static_cast<void>(lab::parse_expressions(s, result.diagnostics));
+    if (sound) std::erase(topologies, s.topology);
+    else if (s.topology && std::find(topologies.begin(), topologies.end(), s.topology) == topologies.end()) topologies.push_back(s.topology);
   }
-  if (result.ok()) {
-    for (const auto& t : result.topologies) {
-      const bool used = std::any_of(result.scenarios.begin(), result.scenarios.end(), [&](const auto& s) { return s.topology == t; });
-      if (!used) lab::check_topology(*t, result.diagnostics);
-    }
+  for (const auto& t : topologies) {
+    if (sound) lab::check_topology(*t, result.diagnostics);
+    else lab::check_agents(*t, result.diagnostics);
   }
   scenario::sort_diagnostics(result.diagnostics);
   usable = result.ok();
@@ -120,7 +121,10 @@ int run(const Common& common, const RunArguments& arguments) {
     options->progress = [&](const lab::Progress& p) { line.show(p); };
     result = lab::run_scenario(*scenario, *options);
   }
-  if (!result.write_error.empty()) complain(fmt::format("error: {}\n", result.write_error));
+  if (!result.write_error.empty()) {
+    complain(fmt::format("error: {}\n", result.write_error));
+    if (result.digest.empty()) return result.exit_status();  // nothing was run
+  }
   switch (common.format) {
     case Format::kText: print(lab::summary_text(result, terminal.color_out())); break;
     case Format::kJson: print(lab::summary_json(result)); break;

@@ -15,13 +15,13 @@ namespace {
 constexpr Duration kFloodInterval = 60_s;   // consul agent/consul/config.go SerfFloodInterval
 constexpr Duration kGracefulTimeout = 15_s;  // consul command/agent gracefulTimeout
 
-std::string listed(const std::vector<std::string>& items) {
-  std::string out = "[";
-  for (const std::string& item : items) out += (out.size() > 1 ? " " : "") + item;
-  return out + "]";
-}
+}  // namespace
 
-/// One line of go-multierror's text, as an agent's log shows it.
+Agent::Agent(AgentConfig config, Surroundings& around, std::uint64_t seed, std::string entity)
+    : config_(std::move(config)), around_(around), seed_(seed), entity_(std::move(entity)) {}
+
+Agent::~Agent() = default;
+
 std::string one_line(std::string_view text) {
   std::string out(text);
   std::replace(out.begin(), out.end(), '\n', ' ');
@@ -30,12 +30,11 @@ std::string one_line(std::string_view text) {
   return out;
 }
 
-}  // namespace
-
-Agent::Agent(AgentConfig config, Surroundings& around, std::uint64_t seed, std::string entity)
-    : config_(std::move(config)), around_(around), seed_(seed), entity_(std::move(entity)) {}
-
-Agent::~Agent() = default;
+std::string quoted_list(const std::vector<std::string>& items) {
+  std::string out = "[";
+  for (const std::string& item : items) out += fmt::format("{}{:?}", out.size() > 1 ? ", " : "", item);
+  return out + "]";
+}
 
 void Agent::open_pools() {
   // Segments come up before the default LAN pool (consul agent/consul/server.go), but keep the numbers after it.
@@ -47,19 +46,25 @@ void Agent::open_pools() {
     const PoolId id{static_cast<std::uint32_t>(pools_.size())};
     pools_.push_back(std::make_unique<Pool>(*this, Pool::Place{id, s.name, s.bind, s.advertise, s.port}, seed_));
   }
+  floods_.assign(pools_.size(), {});
 }
 
 std::optional<Error> Agent::start(Instant now) {
   open_pools();
   for (const std::string& warning : config_.warnings) around_.log(LogLevel::kWarn, "agent: " + warning);
   for (const auto& pool : pools_) {
-    if (const auto problem = pool->serf().config().problem()) return problem;
+    if (const auto problem = pool->serf().config().problem()) {
+      ended_ = true;
+      return problem;
+    }
   }
   for (std::size_t n = 0; n < pools_.size(); ++n) {
     Pool& pool = *pools_[(n + 1) % pools_.size()];
     const Endpoint at{pool.place().bind, pool.place().port};
     if (const auto failed = around_.listen(pool.place().id, at)) {
       const bool segment = pool.place().id.value != 0;
+      ended_ = true;
+      for (std::size_t up = 0; up < n; ++up) pools_[(up + 1) % pools_.size()]->serf().shutdown(now);
       return Error{fmt::format("{}{}", segment ? "Failed to setup network segments: " : "Failed to start LAN Serf: ", failed->text)};
     }
     if (pool.place().id.value != 0) {
@@ -133,7 +138,7 @@ std::uint32_t Agent::begin_join(Instant now, Pool& pool, const std::vector<std::
 
 void Agent::attempt_retry_join(Instant now) {
   retry_at_ = Instant::never();
-  around_.log(LogLevel::kInfo, fmt::format("agent: (LAN) joining: lan_addresses={}", listed(config_.retry_join)));
+  around_.log(LogLevel::kInfo, fmt::format("agent: (LAN) joining: lan_addresses={}", quoted_list(config_.retry_join)));
   retry_token_ = begin_join(now, *pools_[0], config_.retry_join, true);
 }
 
@@ -157,25 +162,46 @@ void Agent::retry_join_done(Instant now, std::uint32_t contacted, const std::str
   retry_at_ = now + config_.retry_interval;
 }
 
-void Agent::flood(Instant now) {
-  flood_wanted_ = false;
+void Agent::flood_notified(Instant now) {
+  // A notice that comes while the flood before is on its way is lost: nobody receives from the channel.
+  for (std::size_t i = 1; i < pools_.size(); ++i) {
+    if (floods_[i].under_way == 0) flood_segment(now, i);
+  }
+}
+
+void Agent::flood_segment(Instant now, std::size_t i) {
+  Pool& segment = *pools_[i];
+  // Members of the segment count as known in any state: bringing failed ones back is Serf's reconnect's work.
+  std::set<std::string_view> known;
+  for (const gossip::Member& m : segment.serf().members()) {
+    const auto server = parse_server(*m.tags);
+    if (server && server->datacenter == config_.datacenter) known.insert(m.name);
+  }
+  for (const gossip::Member& m : pools_[0]->serf().members()) {
+    const auto server = parse_server(*m.tags);
+    if (!server || m.status != gossip::MemberStatus::kAlive || known.contains(m.name)) continue;
+    // Consul asks the peer over RPC where its listener is; servers configured alike listen on the same port.
+    const Endpoint there{m.endpoint.address, segment.place().port};
+    begin_join(now, segment, {std::string(m.name) + "/" + there.text()}, true);
+    ++floods_[i].under_way;
+  }
+}
+
+void Agent::flood_tick(Instant now) {
   flood_at_ = now + kFloodInterval;
   for (std::size_t i = 1; i < pools_.size(); ++i) {
-    Pool& segment = *pools_[i];
-    // Members of the segment count as known in any state: bringing failed ones back is Serf's reconnect's work.
-    std::set<std::string_view> known;
-    for (const gossip::Member& m : segment.serf().members()) {
-      const auto server = parse_server(*m.tags);
-      if (server && server->datacenter == config_.datacenter) known.insert(m.name);
-    }
-    for (const gossip::Member& m : pools_[0]->serf().members()) {
-      const auto server = parse_server(*m.tags);
-      if (!server || m.status != gossip::MemberStatus::kAlive || known.contains(m.name)) continue;
-      // Consul asks the peer over RPC where its listener is; servers configured alike listen on the same port.
-      const Endpoint there{m.endpoint.address, segment.place().port};
-      begin_join(now, segment, {std::string(m.name) + "/" + there.text()}, true);
-    }
+    if (floods_[i].under_way == 0) flood_segment(now, i);
+    else floods_[i].tick_waits = true;
   }
+}
+
+void Agent::flood_join_done(Instant now, const Done& done) {
+  around_.joined(PoolId{static_cast<std::uint32_t>(done.pool)}, {JoinReport::Why::kFlood, done.contacted, done.error});
+  if (done.contacted > 0) around_.log(LogLevel::kDebug, "agent.server: Successfully performed flood-join for server at address");
+  else around_.log(LogLevel::kDebug, "agent.server: Failed to flood-join server at address: " + one_line(done.error));
+  Flood& flood = floods_[done.pool];
+  if (flood.under_way == 0 || --flood.under_way > 0 || !std::exchange(flood.tick_waits, false) || leaving_) return;
+  flood_segment(now, done.pool);
 }
 
 void Agent::on_member_event(Pool& pool, const gossip::MemberEvent& event, Cause) {
@@ -194,17 +220,23 @@ void Agent::terminate(Instant now) {
     end(now, 1, "Graceful shutdown disabled. Exiting");
     return;
   }
+  if (leave_limit_ == Instant::never()) {
+    around_.log(LogLevel::kInfo, "agent: Gracefully shutting down agent...");
+    leave_limit_ = now + kGracefulTimeout;
+  }
   begin_leave(now);
   settle(now);
 }
 
+/// By a signal there are 15 s for it; `consul leave` takes as long as it takes (agent_endpoint.go AgentLeave).
 void Agent::begin_leave(Instant now) {
   if (leaving_) return;
   leaving_ = true;
   leaving_pool_ = 0;
-  leave_limit_ = now + kGracefulTimeout;
   retry_at_ = flood_at_ = Instant::never();
-  around_.log(LogLevel::kInfo, "agent: Gracefully shutting down agent...");
+  if (config_.kind == AgentKind::kConsul) {
+    around_.log(LogLevel::kInfo, config_.server ? "agent.server: server starting leave" : "agent.client: client starting leave");
+  }
   leave_next_pool(now);
 }
 
@@ -214,7 +246,7 @@ void Agent::leave_next_pool(Instant now) {
     if (!pools_[leaving_pool_]->serf().leave(now)) return;  // on its way; settle() goes on
     ++leaving_pool_;
   }
-  around_.log(LogLevel::kInfo, "agent: Graceful exit completed");
+  if (leave_limit_ != Instant::never()) around_.log(LogLevel::kInfo, "agent: Graceful exit completed");
   end(now, 0, "Graceful exit completed");
 }
 
@@ -244,11 +276,10 @@ void Agent::settle(Instant now) {
       if (!ended_) settle_one(now, done);
     }
   }
-  if (flood_wanted_ && !leaving_ && !ended_) flood(now);
+  if (std::exchange(flood_wanted_, false) && !leaving_ && !ended_) flood_notified(now);
 }
 
 void Agent::settle_one(Instant now, const Done& done) {
-  Pool& pool = *pools_[done.pool];
   switch (done.what) {
     case Done::What::kLeave:
       if (leaving_ && done.pool == leaving_pool_) {
@@ -268,9 +299,7 @@ void Agent::settle_one(Instant now, const Done& done) {
     case Done::What::kJoin:
       if (done.token == retry_token_) return retry_join_done(now, done.contacted, done.error);
       if (join_command_done(now, done)) return;
-      around_.joined(pool.place().id, {JoinReport::Why::kFlood, done.contacted, done.error});
-      if (done.contacted > 0) around_.log(LogLevel::kDebug, "agent.server: Successfully performed flood-join for server at address");
-      else around_.log(LogLevel::kDebug, "agent.server: Failed to flood-join server at address: " + one_line(done.error));
+      flood_join_done(now, done);
       return;
   }
 }
@@ -325,7 +354,7 @@ void Agent::on_deadline(Instant now) {
   }
   settle(now);
   if (!ended_ && retry_at_ <= now) attempt_retry_join(now);
-  if (!ended_ && flood_at_ <= now) flood(now);
+  if (!ended_ && flood_at_ <= now) flood_tick(now);
   if (!ended_ && leave_limit_ <= now) {
     around_.log(LogLevel::kError, "agent: Timeout on graceful leave. Exiting");
     end(now, 1, "Timeout on graceful leave. Exiting");
@@ -348,7 +377,8 @@ Result<std::vector<MemberRow>> Agent::members(std::string_view segment) const {
     found = true;
     for (const gossip::Member& m : pool->serf().members()) {
       if (segment == "_all" && !is_default && tag(*m.tags, "role") == "consul") continue;
-      rows.push_back({std::string(m.name), m.endpoint, std::string(to_text(m.status)), std::to_string(m.versions[5]), *m.tags});
+      rows.push_back({std::string(m.name), m.endpoint, std::string(to_text(m.status)), std::to_string(m.versions[5]),
+                      std::to_string(m.versions[3]), std::to_string(m.versions[4]), *m.tags});
     }
   }
   if (!found) return Error{fmt::format("segment \"{}\" not found", segment)};

@@ -90,7 +90,10 @@ class Agent {
   std::uint32_t begin_join(Instant now, Pool& pool, const std::vector<std::string>& targets, bool ignore_old);
   void attempt_retry_join(Instant now);
   void retry_join_done(Instant now, std::uint32_t contacted, const std::string& error);
-  void flood(Instant now);
+  void flood_notified(Instant now);
+  void flood_tick(Instant now);
+  void flood_segment(Instant now, std::size_t pool);
+  void flood_join_done(Instant now, const Done& done);
   void begin_leave(Instant now);
   void leave_next_pool(Instant now);
   void end(Instant now, int status, std::string_view why);
@@ -124,12 +127,17 @@ class Agent {
   // Flood joins of servers into segments (agent/consul/flood.go): on a server's join, and every minute.
   Instant flood_at_ = Instant::never();
   bool flood_wanted_ = false;
+  struct Flood {
+    std::uint32_t under_way = 0;  ///< joins not yet over
+    bool tick_waits = false;      ///< a minute passed meanwhile
+  };
+  std::vector<Flood> floods_;  // by pool
 
   bool started_ = false;
   bool leaving_ = false;
   bool ended_ = false;
   std::size_t leaving_pool_ = 0;
-  Instant leave_limit_ = Instant::never();  // command/agent: 15 s for a graceful leave
+  Instant leave_limit_ = Instant::never();  // command/agent: 15 s for a graceful leave after a signal
 
   std::vector<JoinCommand> join_commands_;
   std::vector<ForceLeaveCommand> force_leave_commands_;
@@ -138,6 +146,11 @@ class Agent {
 
 /// False for command lines that Agent::run can only answer with "not modelled".
 bool is_modelled(const std::vector<std::string>& words);
+
+/// go-multierror's text on one line, as this project shows it in a log.
+std::string one_line(std::string_view text);
+/// As hclog prints a list of strings: ["10.0.0.1", "10.0.0.2"].
+std::string quoted_list(const std::vector<std::string>& items);
 
 /// What a command prints at a machine whose agent is not running.
 CommandResult agent_not_running(const std::vector<std::string>& words);

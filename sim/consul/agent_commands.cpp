@@ -33,20 +33,25 @@ CommandResult agent_not_running(const std::vector<std::string>& words) {
   if (!words.empty() && words[0] == "serf") {
     return {1, "", "Error connecting to Serf agent: dial tcp 127.0.0.1:7373: connect: connection refused\n"};
   }
+  const auto refused = [](std::string_view what) { return fmt::format("{}: dial tcp 127.0.0.1:8500: connect: connection refused\n", what); };
+  if (words.size() > 2 && words[1] == "join") {
+    std::string err;
+    for (auto word = words.begin() + 2; word != words.end(); ++word) {
+      if (!word->starts_with('-')) err += refused(fmt::format("Error joining address '{}': Put \"http://127.0.0.1:8500/v1/agent/join/{}\"", *word, *word));
+    }
+    return {1, "", err + "Failed to join any nodes.\n"};
+  }
   std::string what = "Error querying agent";
   if (words.size() > 1 && words[1] == "members") what = "Error retrieving members: Get \"http://127.0.0.1:8500/v1/agent/members?segment=_all\"";
-  else if (words.size() > 1 && words[1] == "join") what = fmt::format("Error joining address '{}': Put \"http://127.0.0.1:8500/v1/agent/join/{}\"", words.back(), words.back());
   else if (words.size() > 1 && words[1] == "leave") what = "Error leaving: Put \"http://127.0.0.1:8500/v1/agent/leave\"";
   else if (words.size() > 1 && words[1] == "force-leave") what = fmt::format("Error force leaving: Put \"http://127.0.0.1:8500/v1/agent/force-leave/{}\"", words.back());
-  std::string err = what + ": dial tcp 127.0.0.1:8500: connect: connection refused\n";
-  if (words.size() > 1 && words[1] == "join") err += "Failed to join any nodes.\n";
-  return {1, "", err};
+  return {1, "", refused(what)};
 }
 
 void Agent::finish(CommandId command, const CommandResult& result) { around_.command_done(command, result); }
 
 void Agent::run(Instant now, CommandId command, const std::vector<std::string>& words) {
-  if (ended_ || words.empty()) return finish(command, agent_not_running(words));
+  if (!started_ || ended_ || words.empty()) return finish(command, agent_not_running(words));
   const bool serf = config_.kind == AgentKind::kSerf;
   if (words[0] == "serf") {
     if (serf) run_serf(now, command, words);
@@ -167,7 +172,7 @@ void Agent::run_join(Instant now, CommandId command, const std::vector<std::stri
 
 void Agent::join_next_target(Instant now, JoinCommand& run) {
   const std::string& target = run.targets[run.next++];
-  around_.log(LogLevel::kInfo, fmt::format("agent: (LAN) joining: lan_addresses=[{}]", target));
+  around_.log(LogLevel::kInfo, fmt::format("agent: (LAN) joining: lan_addresses={}", quoted_list({target})));
   run.token = begin_join(now, *pools_[0], {target}, true);
 }
 
@@ -182,7 +187,7 @@ bool Agent::join_command_done(Instant now, const Done& done) {
       around_.log(LogLevel::kInfo, fmt::format("agent: (LAN) joined: number_of_nodes={}", done.contacted));
     } else {
       run.err += fmt::format("Error joining address '{}': {}\n", run.targets[run.next - 1], api_error(done.error));
-      around_.log(LogLevel::kWarn, "agent: (LAN) couldn't join: number_of_nodes=0");
+      around_.log(LogLevel::kWarn, fmt::format("agent: (LAN) couldn't join: number_of_nodes=0 error=\"{}\"", one_line(done.error)));
     }
     if (run.next < run.targets.size()) {
       join_next_target(now, run);

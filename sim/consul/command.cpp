@@ -12,6 +12,17 @@ constexpr std::size_t kMaxWords = 1024;
 std::size_t width(std::string_view text) {
   return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
 }
+
+/// Go's strconv.ParseBool.
+std::optional<bool> parse_bool(std::string_view text) {
+  for (const std::string_view yes : {"1", "t", "T", "true", "TRUE", "True"}) {
+    if (text == yes) return true;
+  }
+  for (const std::string_view no : {"0", "f", "F", "false", "FALSE", "False"}) {
+    if (text == no) return false;
+  }
+  return std::nullopt;
+}
 }  // namespace
 
 Result<std::vector<std::string>> split_command(std::string_view line) {
@@ -57,6 +68,7 @@ Result<std::vector<std::string>> Flags::parse(const std::vector<std::string>& wo
       break;
     }
     std::string name = word.substr(word[1] == '-' ? 2 : 1);
+    if (name.empty() || name[0] == '-' || name[0] == '=') return Error{"bad flag syntax: " + word};
     std::optional<std::string> value;
     if (const auto equals = name.find('='); equals != std::string::npos) {
       value = name.substr(equals + 1);
@@ -65,10 +77,9 @@ Result<std::vector<std::string>> Flags::parse(const std::vector<std::string>& wo
     const auto flag = std::find_if(flags_.begin(), flags_.end(), [&](const Flag& f) { return f.name == name; });
     if (flag == flags_.end()) return Error{"flag provided but not defined: -" + name};
     if (flag->boolean) {
-      if (value && *value != "true" && *value != "false" && *value != "1" && *value != "0") {
-        return Error{"invalid boolean value \"" + *value + "\" for -" + name + ": parse error"};
-      }
-      *flag->boolean = !value || *value == "true" || *value == "1";
+      const auto truth = value ? parse_bool(*value) : true;
+      if (!truth) return Error{"invalid boolean value \"" + *value + "\" for -" + name + ": parse error"};
+      *flag->boolean = *truth;
     } else {
       if (!value) {
         if (i + 1 >= words.size()) return Error{"flag needs an argument: -" + name};

@@ -8,6 +8,9 @@ namespace {
 
 using Config = gossip::MemberlistConfig;
 
+/// A timer of a few nanoseconds would keep simulated time from passing.
+constexpr Duration kShortest = 1_ms;
+
 struct DurationKey {
   std::string_view name;
   Duration Config::*field;
@@ -44,6 +47,8 @@ constexpr std::array kBools{
     BoolKey{"disable_tcp_pings", &Config::disable_tcp_pings},
     BoolKey{"enable_compression", &Config::enable_compression},
     BoolKey{"require_node_names", &Config::require_node_names},
+    BoolKey{"exhaustive_small_targets", &Config::exhaustive_small_targets},
+    BoolKey{"skip_inbound_label_check", &Config::skip_inbound_label_check},
     BoolKey{"lifeguard_probe", &Config::lifeguard_probe},
     BoolKey{"lifeguard_suspicion", &Config::lifeguard_suspicion},
     BoolKey{"lifeguard_buddy", &Config::lifeguard_buddy},
@@ -57,6 +62,7 @@ std::optional<Error> apply_tunable(const GossipTunable& tunable, Config& config)
     const std::string* text = tunable.value.text();
     const auto value = text ? parse_go_duration(*text) : std::nullopt;
     if (!value || value->ns < 0) return Error{"`" + tunable.name + "` takes a duration such as \"200ms\""};
+    if (*value > Duration{} && *value < kShortest) return Error{"`" + tunable.name + "` below 1ms is not modelled"};
     config.*key.field = *value;
     return std::nullopt;
   }

@@ -14,6 +14,7 @@ struct MemberRow {
   Endpoint address;
   std::string status;  ///< Serf's word: none, alive, leaving, left, failed
   std::string protocol = "2";
+  std::string protocol_min = "2", protocol_max = "5";  ///< Serf's range, shown by `serf members -detailed`
   Tags tags;
 };
 
@@ -26,7 +27,8 @@ struct MembersQuery {
 };
 
 /// Filters, sorts and prints as `consul members` does. Exit 0; 1 for a status expression that does not compile; 2 if
-/// nothing matched. Source: command/members/members.go.
+/// nothing matched. The segment shown is also what rows are sorted by and what -detailed prints among the tags, as there.
+/// Source: command/members/members.go.
 CommandResult print_members(std::vector<MemberRow> rows, const MembersQuery& query);
 
 /// The same for `serf members`. Source: serf cmd/serf/command/members.go.

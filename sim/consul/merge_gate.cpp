@@ -14,6 +14,8 @@ bool same_name(std::string_view a, std::string_view b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });
 }
 
+constexpr BuildVersion kUniqueIdSince{0, 8, 5};  // agent/consul/merge.go uniqueIDMinVersion
+
 }  // namespace
 
 std::optional<Error> LanGate::check(std::span<const GateMember> members) const {
@@ -25,16 +27,17 @@ std::optional<Error> LanGate::check(std::span<const GateMember> members) const {
       if (id == node_id_ && !same_name(m.name, node_name_)) {
         return Error{fmt::format("Member '{}' has conflicting node ID '{}' with this agent's ID", m.name, id)};
       }
-      if (const auto [other, fresh] = name_by_id.emplace(id, m.name); !fresh) {
+      if (const auto other = name_by_id.find(id); other != name_by_id.end()) {
         return Error{fmt::format("Member '{}' has conflicting node ID '{}' with member '{}'", m.name, id, other->second)};
       }
+      // A list of one has nobody to conflict with; and older agents did not have to have an ID of their own.
+      const auto build = members.size() > 1 ? parse_build(tag(tags, "build")) : std::nullopt;
+      if (build && *build >= kUniqueIdSince) name_by_id.emplace(id, m.name);
     }
-    const auto server = parse_server(tags);
-    const bool wrong_client = tag(tags, "role") == "node" && tag(tags, "dc") != datacenter_;
-    if (wrong_client || (server && server->datacenter != datacenter_)) {
+    if ((tag(tags, "role") == "node" || is_server(tags)) && tag(tags, "dc") != datacenter_) {
       return Error{fmt::format("Member '{}' part of wrong datacenter '{}'", m.name, tag(tags, "dc"))};
     }
-    if (has_tag(tags, "fips")) {
+    if (!tag(tags, "fips").empty()) {
       return Error{fmt::format("Member '{}' is FIPS Consul; FIPS Consul is only available in Consul Enterprise", m.name)};
     }
     if (const auto partition = tag(tags, "ap"); !partition.empty()) {

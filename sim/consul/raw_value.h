@@ -8,11 +8,13 @@
 
 namespace dcsim::consul {
 
+struct RawEntry;
+
 /// A configuration value as a file holds it, before anyone says what it means. `place` is the reader's own number for the
 /// spot in the file, handed back in ConfigProblem.
 struct RawValue {
   using List = std::vector<RawValue>;
-  using Map = std::vector<std::pair<std::string, RawValue>>;  // in file order
+  using Map = std::vector<RawEntry>;  // in file order
   std::variant<std::monostate, bool, std::int64_t, double, std::string, List, Map> value;
   int place = 0;
 
@@ -20,15 +22,23 @@ struct RawValue {
   const List* list() const { return std::get_if<List>(&value); }
   const std::string* text() const { return std::get_if<std::string>(&value); }
   /// The member of a map, or nullptr.
-  const RawValue* find(std::string_view key) const {
-    if (const Map* m = map()) {
-      for (const auto& [name, v] : *m) {
-        if (name == key) return &v;
-      }
-    }
-    return nullptr;
-  }
+  inline const RawValue* find(std::string_view key) const;
 };
+
+struct RawEntry {
+  RawEntry(std::string k, RawValue v) : key(std::move(k)), value(std::move(v)) {}
+  std::string key;
+  RawValue value;
+};
+
+inline const RawValue* RawValue::find(std::string_view key) const {
+  if (const Map* m = map()) {
+    for (const RawEntry& entry : *m) {
+      if (entry.key == key) return &entry.value;
+    }
+  }
+  return nullptr;
+}
 
 /// Something wrong with a configuration, in Consul's words where Consul has them.
 struct ConfigProblem {

@@ -14,17 +14,18 @@ std::optional<int> number(std::string_view text) {
   return value;
 }
 
-/// A build is "major.minor.patch", perhaps with "-prerelease" and ":revision".
-bool is_version(std::string_view build) {
-  build = build.substr(0, build.find_first_of(":-+"));
-  int parts = 0;
-  while (!build.empty()) {
-    const auto dot = std::min(build.find('.'), build.size());
-    if (!number(build.substr(0, dot))) return false;
-    ++parts;
-    build.remove_prefix(std::min(dot + 1, build.size()));
-  }
-  return parts >= 1;
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+/// "sl_alpha" = "10.0.0.1:8303" of releases before 1.7.3.
+bool is_host_port(std::string_view text) {
+  const auto colon = text.rfind(':');
+  return colon != std::string_view::npos && number(text.substr(colon + 1));
+}
+
+/// At least one of the gRPC ports is one, if any is given.
+bool grpc_ports_agree(const Tags& tags) {
+  if (!has_tag(tags, "grpc_port") && !has_tag(tags, "grpc_tls_port")) return true;
+  return number(tag(tags, "grpc_port")).value_or(0) >= 1 || number(tag(tags, "grpc_tls_port")).value_or(0) >= 1;
 }
 
 }  // namespace
@@ -53,17 +54,45 @@ Tags lan_tags(const AgentConfig& config, std::string_view segment) {
   return tags;
 }
 
-std::optional<ServerInfo> parse_server(const Tags& tags) {
-  if (tag(tags, "role") != "consul") return std::nullopt;
-  ServerInfo info;
-  const auto port = number(tag(tags, "port"));
-  if (!port || *port < 0 || *port > 65535 || !number(tag(tags, "vsn")) || !is_version(tag(tags, "build"))) return std::nullopt;
-  for (const char* key : {"expect", "wan_join_port", "raft_vsn", "grpc_port", "grpc_tls_port"}) {
-    if (has_tag(tags, key) && !number(tag(tags, key))) return std::nullopt;
+std::optional<BuildVersion> parse_build(std::string_view build) {
+  for (std::size_t at = 0; at < build.size(); ++at) {
+    if (!is_digit(build[at]) || (at > 0 && is_digit(build[at - 1]))) continue;
+    int parts[3] = {};
+    const char* p = build.data() + at;
+    const char* const end = build.data() + build.size();
+    int n = 0;
+    for (; n < 3; ++n) {
+      const auto [stop, error] = std::from_chars(p, end, parts[n]);
+      if (stop == p || !is_digit(*p)) break;
+      if (error != std::errc{}) return std::nullopt;
+      p = stop;
+      if (n < 2 && (p == end || *p++ != '.')) break;
+    }
+    if (n == 3) return BuildVersion{parts[0], parts[1], parts[2]};
   }
+  return std::nullopt;
+}
+
+bool is_server(const Tags& tags) {
+  if (tag(tags, "role") != "consul") return false;
+  const auto port = number(tag(tags, "port"));
+  if (!port || *port < 0 || *port > 65535 || !number(tag(tags, "vsn")) || !parse_build(tag(tags, "build"))) return false;
+  for (const char* key : {"expect", "wan_join_port", "raft_vsn"}) {
+    if (has_tag(tags, key) && !number(tag(tags, key))) return false;
+  }
+  for (const auto& [key, value] : tags) {
+    if (key.starts_with("sl_") && !is_host_port(value)) return false;
+    if (key.starts_with("ft_") && !number(value)) return false;
+  }
+  return grpc_ports_agree(tags);
+}
+
+std::optional<ServerInfo> parse_server(const Tags& tags) {
+  if (!is_server(tags)) return std::nullopt;
+  ServerInfo info;
   info.datacenter = tag(tags, "dc");
   info.segment = tag(tags, "segment");
-  info.port = static_cast<std::uint16_t>(*port);
+  info.port = static_cast<std::uint16_t>(number(tag(tags, "port")).value_or(0));
   info.expect = number(tag(tags, "expect")).value_or(0);
   info.bootstrap = has_tag(tags, "bootstrap");
   return info;

@@ -112,6 +112,11 @@ void CoordinateClient::forget(std::uint32_t peer) {
   if (std::all_of(c.begin(), c.end(), [](const Samples& s) { return s.count == 0; })) samples_[chunk].reset();
 }
 
+std::size_t CoordinateClient::heap_bytes() const {
+  const auto chunks = std::count_if(samples_.begin(), samples_.end(), [](const auto& chunk) { return chunk != nullptr; });
+  return samples_.capacity() * sizeof(samples_[0]) + static_cast<std::size_t>(chunks) * sizeof(Chunk);
+}
+
 void CoordinateClient::apply_vivaldi(const Coordinate& other, double rtt) {
   const double dist = seconds_of(distance_ns(coordinate_, other));
   rtt = std::max(rtt, kZeroThreshold);

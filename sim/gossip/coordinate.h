@@ -53,6 +53,8 @@ class CoordinateClient {
   /// The peer was reaped: its latency samples go.
   void forget(std::uint32_t peer);
   Duration distance_to(const Coordinate& other) const { return distance(coordinate_, other); }
+  /// Heap bytes of the latency samples.
+  std::size_t heap_bytes() const;
 
  private:
   /// Up to three round-trip times of at most 10 s: 34 bits each, newest last.

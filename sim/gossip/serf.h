@@ -145,7 +145,9 @@ class Serf final : private Delegate {
   const BroadcastQueue& event_queue() const { return event_queue_; }
   const BroadcastQueue& query_queue() const { return query_queue_; }
   /// Heap bytes of Serf's own view of the pool (not memberlist's), for the budget per pair.
-  std::size_t view_bytes() const { return members_.heap_bytes(); }
+  std::size_t view_bytes() const {
+    return members_.heap_bytes() + (coordinates_ ? coordinates_->heap_bytes() : 0);
+  }
 
  private:
   /// Hands everything on to the surroundings and remembers what is the current cause.

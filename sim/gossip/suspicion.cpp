@@ -6,6 +6,9 @@
 #include "gossip/formulas.h"
 
 namespace dcsim::gossip {
+namespace {
+constexpr Duration kLateness{50'000};
+}
 
 std::vector<Suspicions::Where>::iterator Suspicions::where(MemberId member) {
   return std::lower_bound(index_.begin(), index_.end(), member,
@@ -75,7 +78,7 @@ Suspicions::Confirm Suspicions::confirm(Suspicion& suspicion, MemberId from, Ins
 void Suspicions::arm(std::uint32_t slot, Instant at) {
   slots_[slot].deadline = at;
   armed_[slot] = ++order_;
-  heap_.push_back({at, order_, slot});
+  heap_.push_back({at + kLateness, order_, slot});
   std::push_heap(heap_.begin(), heap_.end(), later);
 }
 

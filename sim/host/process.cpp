@@ -14,6 +14,9 @@ namespace dcsim::host {
 namespace {
 /// memberlist asks for a receive buffer of 2 MiB (net_transport.go udpRecvBufSize) and counts on getting it.
 constexpr std::size_t kReceiveBuffer = 2u << 20;
+/// Who dialled closes once it is through with the answer (memberlist state.go pushPullNode merges first). By then the FIN
+/// behind the answer is there, and the own one acknowledges it: ten packets an exchange, as on real machines.
+constexpr Duration kMerging = 50_us;
 }  // namespace
 
 Process::Process(World& world, AgentId id, HostId host) : world_(world), id_(id), host_(host) {}
@@ -44,6 +47,7 @@ void Process::terminate() {
   if (state_ == ProcessState::kDown) return;
   if (state_ == ProcessState::kPaused) resume();
   state_ = ProcessState::kLeaving;
+  leaving_ = true;
   agent_->terminate(local_now());
   after_input();
 }
@@ -57,13 +61,14 @@ void Process::down() {
   world_.recorder().agent_down(*this);
   world_.network().kill_process(host_);
   world_.engine().cancel(timer_);
+  world_.engine().cancel(service_);
   armed_at_ = Instant::never();
   listeners_.clear();
   streams_.clear();
   by_connection_.clear();
   inbox_.clear();
   inbox_bytes_ = 0;
-  serving_ = wake_waiting_ = false;
+  serving_ = wake_waiting_ = leaving_ = false;
   end_pending_ = false;
   agent_.reset();
   state_ = ProcessState::kDown;
@@ -76,29 +81,25 @@ void Process::pause() {
 
 void Process::resume() {
   if (state_ != ProcessState::kPaused) return;
-  state_ = ProcessState::kRunning;
+  state_ = leaving_ ? ProcessState::kLeaving : ProcessState::kRunning;
   if (std::exchange(wake_waiting_, false)) agent_->on_deadline(local_now());
-  if (service_time_.ns > 0) {
-    if (!inbox_.empty() && !serving_) {
-      serving_ = true;
-      world_.schedule(*this, world_.engine().now() + service_time_, World::kServe);
-    }
-  } else {
-    while (!inbox_.empty() && running() && !end_pending_) {
-      const Input input = std::move(inbox_.front());
-      inbox_.pop_front();
-      world_.engine().set_cause(input.cause);
-      handle(input);
-    }
-    inbox_bytes_ = 0;
+  while (service_time_.ns <= 0 && !inbox_.empty() && !end_pending_) {
+    const Input input = std::move(inbox_.front());
+    inbox_.pop_front();
+    if (input.kind == Input::Kind::kPacket) inbox_bytes_ -= input.bytes.size();
+    world_.engine().set_cause(input.cause);
+    handle(input);
   }
+  if (!inbox_.empty() && !end_pending_) serve_later();
   after_input();
 }
 
 void Process::run(consul::CommandId command, const std::vector<std::string>& words) {
   if (!running()) return command_done(command, consul::agent_not_running(words));
-  agent_->run(local_now(), command, words);
-  after_input();
+  Input input{Input::Kind::kCommand, {}, {}, {}, {}, {}, {}};
+  input.command = command;
+  input.words = words;
+  take(std::move(input));  // a stopped process does not answer its HTTP port either
 }
 
 // --- Clock and timer -----------------------------------------------------------------------------------------------
@@ -147,7 +148,7 @@ void Process::wake() {
     wake_waiting_ = true;
     return;
   }
-  if (service_time_.ns > 0 && serving_) {
+  if (serving_) {
     wake_waiting_ = true;  // the CPU is taken: serve() looks at the timers when it is done
     return;
   }
@@ -177,9 +178,12 @@ void Process::take(Input input) {
   }
   input.cause = world_.engine().cause();
   inbox_.push_back(std::move(input));
-  if (state_ == ProcessState::kPaused || serving_) return;
-  serving_ = true;
-  world_.schedule(*this, world_.engine().now() + service_time_, World::kServe);
+  if (state_ != ProcessState::kPaused) serve_later();
+}
+
+void Process::serve_later() {
+  if (std::exchange(serving_, true)) return;
+  service_ = world_.schedule(*this, world_.engine().now() + service_time_, World::kServe);
 }
 
 void Process::serve() {
@@ -193,10 +197,7 @@ void Process::serve() {
     handle(input);
   }
   if (running() && !end_pending_ && std::exchange(wake_waiting_, false)) agent_->on_deadline(local_now());
-  if (running() && !end_pending_ && !inbox_.empty() && !serving_) {
-    serving_ = true;
-    world_.schedule(*this, world_.engine().now() + service_time_, World::kServe);
-  }
+  if (running() && !end_pending_ && !inbox_.empty()) serve_later();
   after_input();
 }
 
@@ -209,6 +210,7 @@ void Process::handle(const Input& input) {
     case Input::Kind::kData: return agent_->on_stream_data(now, input.pool, input.stream, input.bytes);
     case Input::Kind::kEof: return agent_->on_stream_eof(now, input.pool, input.stream);
     case Input::Kind::kFailed: return agent_->on_stream_failed(now, input.pool, input.stream, input.error);
+    case Input::Kind::kCommand: return agent_->run(now, input.command, input.words);
   }
 }
 
@@ -278,8 +280,13 @@ void Process::stream_send(gossip::StreamId id, const Bytes& payload) {
 
 void Process::stream_close(gossip::StreamId id) {
   Stream* s = find(id);
-  if (!s) return;
+  if (!s || s->local_closed) return;
   if (s->connection.valid()) {
+    if (s->connected && s->dialled) {
+      s->local_closed = true;
+      s->timer = world_.schedule(*this, world_.engine().now() + kMerging, World::kDialExpired, id.value);
+      return;
+    }
     if (s->connected) world_.network().tcp_close(s->connection);
     else world_.network().tcp_abort(s->connection);
   }
@@ -346,18 +353,19 @@ void Process::on_connected(net::ConnectionId connection) {
 
 void Process::on_data(net::ConnectionId connection, const Bytes& data) {
   const gossip::StreamId id = stream_of(connection);
-  if (const Stream* s = find(id)) take({Input::Kind::kData, s->pool, id, {}, data, {}, {}});
+  if (const Stream* s = find(id); s && !s->local_closed) take({Input::Kind::kData, s->pool, id, {}, data, {}, {}});
 }
 
 void Process::on_eof(net::ConnectionId connection) {
   const gossip::StreamId id = stream_of(connection);
-  if (const Stream* s = find(id)) take({Input::Kind::kEof, s->pool, id, {}, {}, {}, {}});
+  if (const Stream* s = find(id); s && !s->local_closed) take({Input::Kind::kEof, s->pool, id, {}, {}, {}, {}});
 }
 
 void Process::on_error(net::ConnectionId connection, net::SocketError error) {
   const gossip::StreamId id = stream_of(connection);
   const Stream* s = find(id);
   if (!s) return;
+  if (s->local_closed) return forget(id);
   const consul::PoolId pool = s->pool;
   std::string text = s->connected ? fmt::format("read tcp {}: read: {}", s->remote.text(), text_of(error)) : dial_error(*s, error);
   forget(id);
@@ -367,6 +375,10 @@ void Process::on_error(net::ConnectionId connection, net::SocketError error) {
 void Process::dial_expired(std::uint32_t stream) {
   const gossip::StreamId id{stream};
   Stream* s = find(id);
+  if (s && s->local_closed) {
+    world_.network().tcp_close(s->connection);
+    return forget(id);
+  }
   if (!s || s->connected) return;
   const consul::PoolId pool = s->pool;
   std::string text = fmt::format("dial tcp {}: i/o timeout", s->remote.text());

@@ -96,18 +96,22 @@ class Process final : public consul::Surroundings, public net::UdpSink, public n
   };
   /// Something that happened while the process was paused or busy.
   struct Input {
-    enum class Kind : std::uint8_t { kPacket, kAccepted, kConnected, kData, kEof, kFailed } kind;
+    enum class Kind : std::uint8_t { kPacket, kAccepted, kConnected, kData, kEof, kFailed, kCommand } kind;
     consul::PoolId pool;
     gossip::StreamId stream;
     Endpoint from;
     Bytes bytes;
     std::string error;
     Cause cause;
+    consul::CommandId command = {};
+    std::vector<std::string> words = {};
   };
 
   Instant local_now() const;
   Instant from_local(Instant local) const;
-  bool busy() const { return state_ == ProcessState::kPaused || service_time_.ns > 0; }
+  /// What arrives has to wait: also behind what waits already, so that nothing overtakes.
+  bool busy() const { return state_ == ProcessState::kPaused || service_time_.ns > 0 || !inbox_.empty(); }
+  void serve_later();
   void take(Input input);
   void handle(const Input& input);
   void after_input();
@@ -138,7 +142,8 @@ class Process final : public consul::Surroundings, public net::UdpSink, public n
 
   Duration service_time_;
   bool serving_ = false;
-  Instant served_until_;
+  core::EventHandle service_;
+  bool leaving_ = false;
   std::deque<Input> inbox_;
   std::size_t inbox_bytes_ = 0;
   bool wake_waiting_ = false;

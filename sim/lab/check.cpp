@@ -1,5 +1,8 @@
 #include <fmt/format.h>
 
+#include <set>
+
+#include "consul/agent.h"
 #include "consul/command.h"
 #include "lab/build.h"
 #include "lab/run.h"
@@ -8,7 +11,7 @@ namespace dcsim::lab {
 
 namespace {
 
-constexpr const char* kExpressionCode = "E0401";
+constexpr const char* kExpressionCode = "E0201";  // the loader's own: it reports the same, once
 constexpr const char* kCommandCode = "E0402";
 
 void tell(const scenario::SpannedText& text, const std::vector<scenario::ExprError>& errors, Diagnostics& out) {
@@ -33,7 +36,12 @@ std::shared_ptr<const scenario::Expression> parse(const scenario::SpannedText& t
 
 void check_command(const scenario::SpannedText& command, Diagnostics& out) {
   const auto words = consul::split_command(command.text);
-  if (!words) out.push_back({kCommandCode, Diagnostic::Severity::kError, words.error().text, command.at, "", ""});
+  if (!words) {
+    out.push_back({kCommandCode, Diagnostic::Severity::kError, words.error().text, command.at, "", ""});
+  } else if (!consul::is_modelled(*words)) {
+    out.push_back({"W0403", Diagnostic::Severity::kWarning, "this command is not modelled yet: it will print so and exit 1", command.at, "",
+                   "modelled: consul members, join, leave, force-leave; serf members, join, leave, force-leave, event"});
+  }
 }
 
 }  // namespace
@@ -55,6 +63,16 @@ Expressions parse_expressions(const scenario::Scenario& s, Diagnostics& out) {
   }
   for (const scenario::Step& step : s.timeline) e.when.push_back(step.when ? parse(*step.when, labels, true, out) : nullptr);
   return e;
+}
+
+void check_agents(const scenario::Topology& t, Diagnostics& out) {
+  std::set<std::uint32_t> told;
+  for (std::uint32_t i = 0; i < t.agents.size(); ++i) {
+    const scenario::Agent& a = t.agents[i];
+    if (a.group >= t.groups.size() || !t.groups[a.group].config || a.zone >= t.zones.size() || a.datacenter >= t.datacenters.size()) continue;
+    if (!told.insert(a.group).second) continue;  // one group, one set of keys
+    static_cast<void>(build_agent(t, i, nullptr, out));
+  }
 }
 
 void check_topology(const scenario::Topology& topology, Diagnostics& out) { static_cast<void>(build_world(topology, 1, out)); }

@@ -25,8 +25,9 @@ Director::Director(const scenario::Scenario& scenario, host::World& world, trace
   }
   for (const auto& expression : expressions_.when) when_.push_back(expression ? std::make_unique<Watched>(expression, hub) : nullptr);
   when_done_.resize(scenario.timeline.size());
-  occurred_.resize(scenario.timeline.size());
-  for (std::uint16_t kind = kStep; kind <= kRestart; ++kind) world.engine().on(kind, this, &Director::dispatch);
+  steps_.resize(scenario.timeline.size());
+  name_steps();
+  for (std::uint16_t kind = kDue; kind <= kRestart; ++kind) world.engine().on(kind, this, &Director::dispatch);
 }
 
 Director::~Director() = default;
@@ -34,9 +35,19 @@ Director::~Director() = default;
 NameId Director::name(std::string_view text) const { return world_.names().intern(text); }
 Instant Director::now() const { return world_.engine().now(); }
 
-std::string Director::step_name(std::uint32_t step) const {
-  const std::string& given = scenario_.timeline[step].name;
-  return given.empty() ? fmt::format("step {}", step + 1) : given;
+void Director::name_steps() {
+  std::map<std::string, int> seen;
+  for (std::uint32_t i = 0; i < steps_.size(); ++i) {
+    const scenario::Step& step = scenario_.timeline[i];
+    const Deed deed = deed_of(step.action);
+    steps_[i].name = !step.name.empty() ? step.name : deed.target.empty() ? deed.verb : deed.verb + " " + deed.target;
+    const int n = ++seen[steps_[i].name];
+    if (n > 1) steps_[i].name += fmt::format(" ({})", n);
+  }
+}
+
+std::string Director::purpose(std::uint32_t step) const {
+  return steps_[step].count > 1 ? fmt::format("{}/{}", steps_[step].name, steps_[step].count) : steps_[step].name;
 }
 
 core::EventHandle Director::schedule(Instant at, EventKind kind, std::uint32_t target, std::uint64_t a) {
@@ -55,13 +66,9 @@ void Director::dispatch(void* self, const core::Event& event) { static_cast<Dire
 
 void Director::handle(const core::Event& e) {
   switch (e.kind) {
-    case kStep: return occur(e.target);
-    case kStart: {
-      world_.start(host::AgentId{e.target});
-      return;
-    }
+    case kDue: return next_due();
+    case kAct: return act_on(e.arg, e.target);
     case kBoundary: return pass(boundaries_[e.target]);
-    case kUndo: return undo(undos_[e.target]);
     case kWork: return work(e.target, static_cast<std::uint32_t>(e.a));
     case kWorkTimeout: {
       CommandRecord& record = transcript_[e.target];
@@ -74,7 +81,7 @@ void Director::handle(const core::Event& e) {
     case kFault: return fault(e.target);
     case kRestart: {
       if (!world_.process(host::AgentId{e.target}).running()) world_.start(host::AgentId{e.target});
-      else schedule(now() + 10_ms, kRestart, e.target);
+      else world_.engine().schedule(origin_, now() + 10_ms, e);  // keeps the cause
       return;
     }
     case kLook: look_at_ = Instant::never(); return;
@@ -85,7 +92,6 @@ void Director::handle(const core::Event& e) {
 // --- Time ----------------------------------------------------------------------------------------------------------
 
 void Director::begin() {
-  // File order among steps of one instant follows from scheduling them in file order: static times first.
   const std::size_t n = scenario_.timeline.size();
   std::vector<std::optional<Instant>> at(n);
   for (std::size_t round = 0; round <= n; ++round) {
@@ -118,7 +124,8 @@ void Director::begin() {
     if (when) when->open(Instant{});
   }
   for (std::uint32_t i = 0; i < n; ++i) {
-    if (at[i]) schedule(*at[i], kStep, i);
+    steps_[i].timed = at[i].has_value();
+    if (at[i]) enter(*at[i], kStepRank + i);
   }
   begin_workloads();
   begin_faults();
@@ -150,43 +157,59 @@ void Director::boundaries_of(std::optional<std::uint32_t> step, Instant at) {
   }
 }
 
+void Director::enter(Instant at, std::uint64_t rank, Cause cause) {
+  at = std::max(at, now());
+  std::vector<Due>& due = agenda_[at];
+  due.insert(std::upper_bound(due.begin(), due.end(), rank, [](std::uint64_t r, const Due& d) { return r < d.rank; }), Due{rank, cause});
+  schedule(at, kDue, 0);
+}
+
+void Director::next_due() {
+  // One event for each that is due; whichever of them fires, the least rank comes first.
+  const auto due = agenda_.begin();
+  DCSIM_CHECK(due != agenda_.end() && due->first == now());
+  const Due first = due->second.front();
+  due->second.erase(due->second.begin());
+  if (due->second.empty()) agenda_.erase(due);
+  world_.engine().set_cause(first.cause);
+  if (first.rank < kStepRank) undo(undos_[first.rank]);
+  else occur(static_cast<std::uint32_t>(first.rank - kStepRank));
+}
+
+bool Director::is_over(const scenario::TimeRef& until) const {
+  if (!until.step) return now() > Instant{} + until.offset;
+  const Occurrence& end = steps_[*until.step];
+  return end.count > 0 && (until.offset.ns <= 0 || now() > end.first + until.offset);
+}
+
 void Director::occur(std::uint32_t step) {
   const scenario::Step& s = scenario_.timeline[step];
-  if (s.until) {
-    const bool over = s.until->step ? occurred_[*s.until->step] > 0 && s.until->offset.ns <= 0 : now() > Instant{} + s.until->offset;
-    if (over) return;
-  }
-  ++occurred_[step];
-  if (occurred_[step] == 1) {
+  if (s.until && is_over(*s.until)) return;
+  if (++steps_[step].count == 1) {
+    steps_[step].first = now();
     boundaries_of(step, now());
     for (std::uint32_t i = 0; i < scenario_.timeline.size(); ++i) {  // steps whose time follows from a `when`
       const scenario::Step& other = scenario_.timeline[i];
-      if (other.after && other.after->step == step && s.when) schedule(now() + other.after->offset, kStep, i);
+      if (other.after && other.after->step == step && !steps_[i].timed) enter(now() + other.after->offset, kStepRank + i);
     }
   }
+  if (s.every && s.every->ns > 0) enter(now() + *s.every, kStepRank + step);
   act(step);
-  if (s.every && s.every->ns > 0 && now() + *s.every <= end_) schedule(now() + *s.every, kStep, step);
 }
 
 bool Director::after_event() {
   if (!looking_) return true;
   const bool changed = hub_.stamp() != seen_stamp_;
-  if (changed || look_at_ == Instant::never()) look();
+  if (changed || look_at_ == Instant::never()) look(changed);
   return !stop_;
 }
 
-void Director::look() {
+void Director::look(bool changed) {
   seen_stamp_ = hub_.stamp();
   const std::uint64_t event = world_.engine().events_run();
   bool open = false;
   for (auto& e : expectations_) {
-    if (e->check(now(), event)) {
-      const bool fails = e->outcome().verdict == Verdict::kFails;
-      if (fails && e->spec().abort) stop_ = true;
-      world_.recorder().tracer().append(now(), Ev::kExpectation, NameId::none(),
-                                        fields::names(name(e->outcome().name), name(e->outcome().detail), {}, static_cast<std::uint16_t>(fails ? trace::Verdict::kFails : trace::Verdict::kHolds)),
-                                        world_.engine().cause());
-    }
+    if (e->check(now(), event) && e->outcome().verdict == Verdict::kFails && e->spec().abort) stop_ = true;
     open = open || !e->decided();
   }
   for (std::uint32_t i = 0; i < when_.size(); ++i) {
@@ -194,7 +217,8 @@ void Director::look() {
     open = true;
     if (!when_[i]->expression().holds(when_[i]->values(now()))) continue;
     when_done_[i] = true;
-    schedule(now() + scenario_.timeline[i].when_delay, kStep, i);
+    // What was told last made it true, unless time alone did.
+    enter(now() + scenario_.timeline[i].when_delay, kStepRank + i, changed ? Cause{static_cast<std::uint32_t>(world_.recorder().tracer().size())} : Cause{});
   }
   looking_ = open;
   schedule_look();
@@ -218,12 +242,7 @@ void Director::schedule_look() {
 
 void Director::finish() {
   const std::uint64_t event = world_.engine().events_run();
-  for (auto& e : expectations_) {
-    if (!e->finish(now(), event)) continue;
-    const bool fails = e->outcome().verdict == Verdict::kFails;
-    world_.recorder().tracer().append(now(), Ev::kExpectation, NameId::none(),
-                                      fields::names(name(e->outcome().name), name(e->outcome().detail), {}, static_cast<std::uint16_t>(fails ? trace::Verdict::kFails : trace::Verdict::kHolds)));
-  }
+  for (auto& e : expectations_) e->finish(now(), event);
   for (auto& [command, run] : running_) {
     CommandRecord& record = transcript_[run.transcript];
     record.elapsed = now() - record.at;
@@ -241,7 +260,7 @@ std::vector<Outcome> Director::outcomes() const {
   for (const auto& [step, outcome] : step_outcomes_) out.push_back(outcome);
   for (std::uint32_t i = 0; i < scenario_.timeline.size(); ++i) {
     const auto* run = std::get_if<scenario::RunAction>(&scenario_.timeline[i].action);
-    if (!run || !run->expect || occurred_[i] > 0) continue;
+    if (!run || !run->expect || steps_[i].count > 0) continue;
     Outcome never;
     never.name = step_name(i);
     never.kind = "step";

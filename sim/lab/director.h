@@ -36,7 +36,7 @@ class Director final : public host::CommandListener {
   void on_command_done(host::AgentId agent, consul::CommandId command, const consul::CommandResult& result) override;
 
  private:
-  enum EventKind : std::uint16_t { kStep = core::kLabKinds, kAct, kStart, kBoundary, kUndo, kWork, kWorkTimeout, kLook, kFault, kRestart };
+  enum EventKind : std::uint16_t { kDue = core::kLabKinds, kAct, kBoundary, kWork, kWorkTimeout, kLook, kFault, kRestart };
   struct Boundary {
     bool opens = false;
     bool metric = false;
@@ -52,6 +52,19 @@ class Director final : public host::CommandListener {
     std::vector<std::uint32_t> agents;
     NameId name;
   };
+  /// Where a step stands on the timeline.
+  struct Occurrence {
+    std::string name;            ///< given, or what it does: stable when other steps come and go
+    std::uint32_t count = 0;     ///< how often it happened
+    Instant first;               ///< when it first did
+    bool timed = false;          ///< its time is known from the start
+  };
+  /// A step that is due, or the end of a fault. At one instant ends come first, then steps in file order.
+  struct Due {
+    std::uint64_t rank = 0;
+    Cause cause;
+  };
+  static constexpr std::uint64_t kStepRank = 1ull << 32;
   struct Running {
     std::size_t transcript = 0;
     std::optional<std::uint32_t> step;
@@ -68,19 +81,28 @@ class Director final : public host::CommandListener {
     bool closed = false;
   };
 
+  /// A step's action in two words, for names and the trace.
+  struct Deed {
+    std::string verb, target;
+  };
+  Deed deed_of(const scenario::Action& action) const;
+  std::string link_of(const scenario::ImpairAction& action) const;
+
   static void dispatch(void* self, const core::Event& event);
   void handle(const core::Event& event);
   core::EventHandle schedule(Instant at, EventKind kind, std::uint32_t target, std::uint64_t a = 0);
+  void enter(Instant at, std::uint64_t rank, Cause cause = {});
+  void next_due();
+  bool is_over(const scenario::TimeRef& until) const;
   void occur(std::uint32_t step);
   void act(std::uint32_t step);
-  void start_agents(std::uint32_t step, const scenario::ProcessAction& action);
-  void do_process(std::uint32_t step, const scenario::ProcessAction& action);
+  void share_out(std::uint32_t step, const scenario::Selector& agents);
+  void act_on(std::uint32_t step, std::uint32_t agent);
   void restart(std::uint32_t agent, const scenario::ConfigValue* config);
-  void do_run(std::uint32_t step, const scenario::RunAction& action);
   void do_firewall(const scenario::FirewallAction& action);
-  void do_partition(const std::string& name, const scenario::PartitionAction& action);
+  void do_partition(std::uint32_t step, const scenario::PartitionAction& action);
   void do_impair(const std::string& name, const scenario::ImpairAction& action);
-  void do_host(const scenario::HostAction& action);
+  void do_host(std::uint32_t step, const scenario::HostAction& action);
   void undo(const Undo& undo);
   void undo_later(Duration after, Undo what);
   void boundaries_of(std::optional<std::uint32_t> step, Instant at);
@@ -91,10 +113,14 @@ class Director final : public host::CommandListener {
   void work(std::uint32_t workload, std::uint32_t slot);
   void begin_faults();
   void fault(std::uint32_t index);
-  void look();
+  /// `changed`: an event changed a series, not the passing of time.
+  void look(bool changed);
   void schedule_look();
   std::vector<std::uint32_t> agents_of(const scenario::Selector& selector, const std::string& purpose);
-  std::string step_name(std::uint32_t step) const;
+  void name_steps();
+  const std::string& step_name(std::uint32_t step) const { return steps_[step].name; }
+  /// Names what a step draws: every repetition draws anew.
+  std::string purpose(std::uint32_t step) const;
   NameId name(std::string_view text) const;
   Instant now() const;
 
@@ -108,7 +134,8 @@ class Director final : public host::CommandListener {
   std::vector<MetricRun> metrics_;
   std::vector<std::unique_ptr<Watched>> when_;
   std::vector<bool> when_done_;
-  std::vector<std::uint32_t> occurred_;  // how often each step did
+  std::vector<Occurrence> steps_;  // beside Scenario::timeline
+  std::map<Instant, std::vector<Due>> agenda_;  // by rank at one instant
   std::vector<Boundary> boundaries_;
   std::vector<Undo> undos_;
   std::vector<CommandRecord> transcript_;

@@ -21,57 +21,73 @@ std::vector<std::uint32_t> Director::agents_of(const scenario::Selector& selecto
   return scenario::resolve(selector, *scenario_.topology, rng);
 }
 
-void Director::act(std::uint32_t step) {
-  const scenario::Step& s = scenario_.timeline[step];
+std::string Director::link_of(const scenario::ImpairAction& a) const {
+  using Kind = scenario::ImpairAction::Kind;
+  return a.kind == Kind::kEverything ? "*" : a.kind == Kind::kZone ? "zone:" + scenario_.topology->zones[a.index].name : scenario_.topology->links[a.index].name;
+}
+
+Director::Deed Director::deed_of(const scenario::Action& action) const {
   static constexpr const char* kProcess[] = {"start", "stop", "crash", "restart", "pause", "resume"};
   static constexpr const char* kHost[] = {"clock", "slow_cpu", "slow_disk"};
-  std::string verb, target;
-  if (const auto* p = std::get_if<scenario::ProcessAction>(&s.action)) verb = kProcess[static_cast<int>(p->kind)], target = p->agents.text;
-  if (const auto* r = std::get_if<scenario::RunAction>(&s.action)) verb = "run", target = r->command.text;
-  if (const auto* f = std::get_if<scenario::FirewallAction>(&s.action)) verb = "firewall", target = f->firewall;
-  if (std::get_if<scenario::PartitionAction>(&s.action)) verb = "partition";
-  if (std::get_if<scenario::ImpairAction>(&s.action)) verb = "impair";
-  if (const auto* h = std::get_if<scenario::HostAction>(&s.action)) verb = kHost[static_cast<int>(h->kind)], target = h->agents.text;
-  world_.recorder().record(Ev::kStep, NameId::none(), fields::names(name(step_name(step)), name(verb), name(target)));
-  if (const auto* p = std::get_if<scenario::ProcessAction>(&s.action)) do_process(step, *p);
-  if (const auto* r = std::get_if<scenario::RunAction>(&s.action)) do_run(step, *r);
+  if (const auto* p = std::get_if<scenario::ProcessAction>(&action)) return {kProcess[static_cast<int>(p->kind)], p->agents.text};
+  if (const auto* r = std::get_if<scenario::RunAction>(&action)) return {"run", r->command.text};
+  if (const auto* f = std::get_if<scenario::FirewallAction>(&action)) return {"firewall", f->firewall};
+  if (const auto* p = std::get_if<scenario::PartitionAction>(&action)) {
+    std::string sides;
+    for (const scenario::Selector& side : p->between) sides += (sides.empty() ? "" : " | ") + side.text;
+    return {"partition", sides};
+  }
+  if (const auto* i = std::get_if<scenario::ImpairAction>(&action)) return {"impair", link_of(*i)};
+  const auto& h = std::get<scenario::HostAction>(action);
+  return {kHost[static_cast<int>(h.kind)], h.agents.text};
+}
+
+void Director::act(std::uint32_t step) {
+  const scenario::Step& s = scenario_.timeline[step];
+  const Deed deed = deed_of(s.action);
+  world_.recorder().record(Ev::kStep, NameId::none(), fields::names(name(step_name(step)), name(deed.verb), name(deed.target)));
+  if (const auto* p = std::get_if<scenario::ProcessAction>(&s.action)) share_out(step, p->agents);
+  if (const auto* r = std::get_if<scenario::RunAction>(&s.action)) share_out(step, r->agents);
   if (const auto* f = std::get_if<scenario::FirewallAction>(&s.action)) do_firewall(*f);
-  if (const auto* p = std::get_if<scenario::PartitionAction>(&s.action)) do_partition(step_name(step), *p);
+  if (const auto* p = std::get_if<scenario::PartitionAction>(&s.action)) do_partition(step, *p);
   if (const auto* i = std::get_if<scenario::ImpairAction>(&s.action)) do_impair(step_name(step), *i);
-  if (const auto* h = std::get_if<scenario::HostAction>(&s.action)) do_host(*h);
+  if (const auto* h = std::get_if<scenario::HostAction>(&s.action)) do_host(step, *h);
 }
 
 // --- Processes -----------------------------------------------------------------------------------------------------
 
-void Director::start_agents(std::uint32_t step, const scenario::ProcessAction& action) {
+void Director::share_out(std::uint32_t step, const scenario::Selector& agents) {
   const Duration stagger = scenario_.timeline[step].stagger.value_or(Duration{});
   const Cause cause = world_.engine().cause();
-  for (const std::uint32_t agent : agents_of(action.agents, step_name(step))) {
-    // Each agent's delay is its own draw: adding an agent leaves the others' starts where they were.
-    Rng rng(world_.seed(), scenario_.topology->agents[agent].full_name, "stagger/" + step_name(step));
-    core::Event e;
-    e.kind = kStart;
-    e.target = agent;
+  for (const std::uint32_t agent : agents_of(agents, purpose(step))) {
     world_.engine().set_cause(cause);
+    if (stagger.ns <= 0) {
+      act_on(step, agent);  // at once: the next step of this instant finds it done
+      continue;
+    }
+    // Each agent's delay is its own draw: adding an agent leaves the others' where they were.
+    Rng rng(world_.seed(), scenario_.topology->agents[agent].full_name, "stagger/" + purpose(step));
+    core::Event e;
+    e.kind = kAct;
+    e.target = agent;
+    e.arg = step;
     world_.engine().schedule(origin_, now() + rng.below(stagger), e);
   }
 }
 
-void Director::do_process(std::uint32_t step, const scenario::ProcessAction& action) {
+void Director::act_on(std::uint32_t step, std::uint32_t agent) {
   using Kind = scenario::ProcessAction::Kind;
-  if (action.kind == Kind::kStart) return start_agents(step, action);
-  const Cause cause = world_.engine().cause();
-  for (const std::uint32_t agent : agents_of(action.agents, step_name(step))) {
-    world_.engine().set_cause(cause);
-    const host::AgentId id{agent};
-    switch (action.kind) {
-      case Kind::kStop: world_.stop(id); break;
-      case Kind::kCrash: world_.crash(id); break;
-      case Kind::kPause: world_.pause(id); break;
-      case Kind::kResume: world_.resume(id); break;
-      case Kind::kRestart: restart(agent, action.config ? &*action.config : nullptr); break;
-      case Kind::kStart: break;
-    }
+  const host::AgentId id{agent};
+  const scenario::Action& action = scenario_.timeline[step].action;
+  if (const auto* run = std::get_if<scenario::RunAction>(&action)) return launch(agent, run->command.text, step, std::nullopt);
+  const auto& process = std::get<scenario::ProcessAction>(action);
+  switch (process.kind) {
+    case Kind::kStart: world_.start(id); break;
+    case Kind::kStop: world_.stop(id); break;
+    case Kind::kCrash: world_.crash(id); break;
+    case Kind::kPause: world_.pause(id); break;
+    case Kind::kResume: world_.resume(id); break;
+    case Kind::kRestart: restart(agent, process.config ? &*process.config : nullptr); break;
   }
 }
 
@@ -94,14 +110,6 @@ void Director::restart(std::uint32_t agent, const scenario::ConfigValue* config)
 }
 
 // --- Commands ------------------------------------------------------------------------------------------------------
-
-void Director::do_run(std::uint32_t step, const scenario::RunAction& action) {
-  const Cause cause = world_.engine().cause();
-  for (const std::uint32_t agent : agents_of(action.agents, step_name(step))) {
-    world_.engine().set_cause(cause);
-    launch(agent, action.command.text, step, std::nullopt);
-  }
-}
 
 void Director::launch(std::uint32_t agent, const std::string& command, std::optional<std::uint32_t> step, std::optional<std::uint32_t> workload) {
   const host::AgentId id{agent};
@@ -230,18 +238,16 @@ void Director::do_firewall(const scenario::FirewallAction& a) {
 
 void Director::undo_later(Duration after, Undo what) {
   undos_.push_back(std::move(what));
-  core::Event e;
-  e.kind = kUndo;
-  e.target = static_cast<std::uint32_t>(undos_.size() - 1);
-  world_.engine().schedule(origin_, now() + after, e);  // keeps the cause: the end of a fault goes back to its start
+  enter(now() + after, undos_.size() - 1, world_.engine().cause());  // the end of a fault goes back to its start
 }
 
-void Director::do_partition(const std::string& title, const scenario::PartitionAction& a) {
+void Director::do_partition(std::uint32_t step, const scenario::PartitionAction& a) {
+  const std::string& title = step_name(step);
   net::PartitionSpec spec;
   spec.name = title;
   for (const scenario::Selector& side : a.between) {
     std::vector<HostId> hosts;
-    for (const std::uint32_t agent : agents_of(side, title)) hosts.push_back(HostId{agent});
+    for (const std::uint32_t agent : agents_of(side, purpose(step))) hosts.push_back(HostId{agent});
     spec.sides.push_back(std::move(hosts));
   }
   spec.mode = static_cast<net::PartitionMode>(static_cast<int>(a.mode));
@@ -278,12 +284,10 @@ void Director::do_impair(const std::string& title, const scenario::ImpairAction&
   change.queue = o.queue;
   change.mtu = o.mtu;
   change.down = a.down;
-  const std::string selector = a.kind == scenario::ImpairAction::Kind::kEverything ? "*"
-                               : a.kind == scenario::ImpairAction::Kind::kZone ? "zone:" + scenario_.topology->zones[a.index].name
-                                                                               : scenario_.topology->links[a.index].name;
+  const std::string selector = link_of(a);
   world_.recorder().record(Ev::kImpair, NameId::none(), fields::names(name(selector), name(title)));
   const auto done = world_.network().impair(selector, change);
-  DCSIM_CHECK_MSG(done.ok(), done.ok() ? std::string() : done.error().text);
+  if (!done) return;  // a zone without agents has no links of this kind
   Undo back;
   back.what = Undo::What::kImpair;
   back.name = name(selector);
@@ -291,12 +295,12 @@ void Director::do_impair(const std::string& title, const scenario::ImpairAction&
   if (a.duration) undo_later(*a.duration, std::move(back));
 }
 
-void Director::do_host(const scenario::HostAction& a) {
+void Director::do_host(std::uint32_t step, const scenario::HostAction& a) {
   using Kind = scenario::HostAction::Kind;
   /// What handling one message costs an agent on an unburdened machine, for `factor`.
   constexpr Duration kMessageCost = 20_us;
   Undo back;
-  back.agents = agents_of(a.agents, "host");
+  back.agents = agents_of(a.agents, purpose(step));
   back.what = a.kind == Kind::kClock ? Undo::What::kClock : Undo::What::kSlow;
   for (const std::uint32_t agent : back.agents) {
     const host::AgentId id{agent};
@@ -404,7 +408,8 @@ void Director::fault(std::uint32_t index) {
   const scenario::Fault& f = scenario_.faults[index];
   Rng& rng = fault_draws_[index];
   const Duration lasts = f.duration.value_or(10_s);
-  if (now() + lasts > end_ - f.quiet_at_end.value_or(Duration{})) return;
+  // Of the scenario's own end: a run cut short by --until is the same run up to there.
+  if (now() + lasts > Instant{} + scenario_.duration - f.quiet_at_end.value_or(Duration{})) return;
   std::vector<std::uint32_t> candidates;
   for (std::uint32_t a = 0; a < world_.agent_count(); ++a) {
     if (world_.process(host::AgentId{a}).running()) candidates.push_back(a);

@@ -146,7 +146,9 @@ void ExpectationRun::close(Instant now, std::uint64_t event) {
   if (decided() || spec_->kind == Kind::kFinally) return;
   if (spec_->kind == Kind::kEventually) {
     const auto values = watched_.values(now);
-    decide(Verdict::kFails, now, event, "not true before the window closed: " + watched_.expression().values_text(values));
+    const std::string what = true_since_ ? fmt::format("did not stay true for {} before the window closed: ", go_duration(spec_->hold_for.value_or(Duration{})))
+                                         : std::string("not true before the window closed: ");
+    decide(Verdict::kFails, now, event, what + watched_.expression().values_text(values));
   } else {
     decide(Verdict::kHolds, now, event, watched_.expression().values_text(watched_.values(now)));
   }

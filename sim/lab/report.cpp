@@ -63,8 +63,9 @@ std::string reproduce_line(const RunResult& r, Instant until) {
   for (const auto& [k, v] : r.set) line += fmt::format(" --set {}", shell_quoted(k + "=" + v));
   if (until < r.planned_end) {
     // Rounded up to a millisecond, so that the deciding event is in.
-    line += fmt::format(" --until {}", consul::go_duration(Duration{(until.ns + 999'999) / 1'000'000 * 1'000'000 + 1'000'000}));
+    until = Instant{(until.ns + 999'999) / 1'000'000 * 1'000'000 + 1'000'000};
   }
+  if (until < r.planned_end || r.cut) line += fmt::format(" --until {}", consul::go_duration(std::min(until, r.planned_end) - Instant{}));
   return line;
 }
 

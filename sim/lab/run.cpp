@@ -47,6 +47,7 @@ class Run {
     result_.params = scenario_.params;
     result_.set = options_.set;
     result_.planned_end = Instant{} + std::min(scenario_.duration, options_.until.value_or(scenario_.duration));
+    result_.cut = options_.until && *options_.until < scenario_.duration;
     result_.agents = scenario_.topology->agents.size();
     if (!open_directory()) return result_;
     make_tracer();

@@ -23,6 +23,8 @@ struct Expressions {
 Expressions parse_expressions(const scenario::Scenario& scenario, Diagnostics& out);
 /// All that `dcsim check` looks at beyond what the loader did: expressions, commands, Consul's own rules.
 void check_scenario(const scenario::Scenario& scenario, Diagnostics& out);
+/// Consul's own rules over each agent's configuration: for a topology that has other mistakes and cannot be built.
+void check_agents(const scenario::Topology& topology, Diagnostics& out);
 /// For topologies without a scenario.
 void check_topology(const scenario::Topology& topology, Diagnostics& out);
 
@@ -78,6 +80,7 @@ struct RunResult {
   std::vector<std::pair<std::string, std::string>> set;  ///< what --set gave, for the reproduce line
   Instant ended_at;
   Instant planned_end;
+  bool cut = false;  ///< planned_end is --until's, not the scenario's
   std::uint64_t events = 0;
   std::uint64_t records = 0;
   std::string digest;

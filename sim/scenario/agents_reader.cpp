@@ -12,7 +12,9 @@ namespace {
 
 /// Consul: agent/config/builder.go, datacenter names.
 bool legal_datacenter(std::string_view name) {
-  return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-'; });
+  return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+  });
 }
 
 /// What is wrong with an agent's name pattern, or nothing.
@@ -24,8 +26,11 @@ std::string pattern_problem(std::string_view pattern) {
       continue;
     }
     const char c = rest[0];
-    const bool fine = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
-    if (!fine) return c == '{' || c == '}' ? "braces only stand around n: `{n}`" : fmt::format("`{}` cannot be part of it", std::string_view(rest.data(), 1));
+    const bool fine =
+        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+    if (!fine)
+      return c == '{' || c == '}' ? "braces only stand around n: `{n}`"
+                                  : fmt::format("`{}` cannot be part of it", std::string_view(rest.data(), 1));
     rest.remove_prefix(1);
   }
   return {};
@@ -53,20 +58,25 @@ bool host_of(const Cidr& network, std::uint32_t address) {
 void TopologyReader::read_datacenters(MapReader& document) {
   const Entry* entry = document.raw("datacenters", ValueType::kMapOf);
   if (entry == nullptr) return;
-  if (!entry->value.is(Node::Kind::kMap)) return r_.wrong_type(entry->value, document.what("datacenters"), "a map of datacenters", "write dc1: { agents: [...] }");
+  if (!entry->value.is(Node::Kind::kMap))
+    return r_.wrong_type(entry->value, document.what("datacenters"), "a map of datacenters",
+                         "write dc1: { agents: [...] }");
   const std::vector<Entry> entries = r_.entries(entry->value, "datacenters");
   default_config_kind_ = prevailing_kind(entry->value);
   if (entries.empty()) r_.error(code::kMissingKey, entry->key_span(), "a topology needs a datacenter");
   for (const Entry& dc : entries) {
     if (!legal_datacenter(dc.name)) {
-      r_.error(code::kBadValue, dc.key_span(), fmt::format("datacenter can only contain lowercase alphanumeric, - or _ characters. received: \"{}\"", dc.name));
+      r_.error(code::kBadValue, dc.key_span(),
+               fmt::format("datacenter can only contain lowercase alphanumeric, - or _ characters. received: \"{}\"",
+                           dc.name));
     }
     const auto index = static_cast<std::uint32_t>(t_->datacenters.size());
     t_->datacenters.push_back({std::string(dc.name), dc.key_span()});
     MapReader reader(r_, *topology_keys().find("datacenters")->table, dc.value);
     if (const Entry* agents = reader.raw("agents", ValueType::kListOf)) {
       const std::vector<Value> items = r_.list(agents->value, reader.what("agents"), "agents");
-      if (agents->value.is(Node::Kind::kList) && items.empty()) r_.error(code::kMissingKey, agents->key_span(), fmt::format("datacenter `{}` has no agents", dc.name));
+      if (agents->value.is(Node::Kind::kList) && items.empty())
+        r_.error(code::kMissingKey, agents->key_span(), fmt::format("datacenter `{}` has no agents", dc.name));
       for (const Value& item : items) read_group(index, item);
     }
     reader.done();
@@ -107,7 +117,9 @@ void TopologyReader::read_group(std::uint32_t datacenter, const Value& value) {
     group.pattern = name->text;
     group.at = name->at;
     const std::string problem = pattern_problem(group.pattern);
-    if (!problem.empty()) r_.error(code::kBadValue, name->at, fmt::format("`{}` is no name for an agent: {}", group.pattern, problem), {}, "letters, digits, `-`, `_` and `{n}`");
+    if (!problem.empty())
+      r_.error(code::kBadValue, name->at, fmt::format("`{}` is no name for an agent: {}", group.pattern, problem), {},
+               "letters, digits, `-`, `_` and `{n}`");
   }
   if (const auto kind = reader.choice("kind")) group.kind = static_cast<AgentKind>(*kind);
   const auto count = reader.integer("count");
@@ -120,30 +132,38 @@ void TopologyReader::read_group(std::uint32_t datacenter, const Value& value) {
     group.zone = index.value_or(0);
     std::vector<std::string_view> names;
     for (const Zone& z : t_->zones) names.push_back(z.name);
-    if (!index) r_.error(code::kUndefined, zone->at, fmt::format("unknown zone `{}`", zone->text), did_you_mean(zone->text, names), "zones: " + listed(names));
+    if (!index)
+      r_.error(code::kUndefined, zone->at, fmt::format("unknown zone `{}`", zone->text),
+               did_you_mean(zone->text, names), "zones: " + listed(names));
   }
   const auto first = reader.ipv4("first_address");
   const auto single = reader.ipv4("address");
   group.labels = reader.labels("labels");
   for (const auto& [label, text] : group.labels) {
     if (label == "zone" || label == "dc" || label == "kind" || label == "name" || label == "group") {
-      r_.error(code::kConflict, reader.key_span("labels"), fmt::format("`{}` cannot be a label: every agent has it by itself", label));
+      r_.error(code::kConflict, reader.key_span("labels"),
+               fmt::format("`{}` cannot be a label: every agent has it by itself", label));
     }
   }
   group.config = read_config(reader, group.kind);
   reader.done();
   if (reader.has("address") && reader.has("first_address")) {
-    r_.error(code::kConflict, reader.key_span("address"), "`address` and `first_address` exclude each other", {}, "`address` is for a single agent");
+    r_.error(code::kConflict, reader.key_span("address"), "`address` and `first_address` exclude each other", {},
+             "`address` is for a single agent");
   }
   if (reader.has("address") && agents > 1) {
-    r_.error(code::kConflict, reader.key_span("address"), fmt::format("`address` is for a single agent, but `count` is {}", agents), "did you mean `first_address`?");
+    r_.error(code::kConflict, reader.key_span("address"),
+             fmt::format("`address` is for a single agent, but `count` is {}", agents),
+             "did you mean `first_address`?");
   }
   if (agents > 1 && !group.pattern.empty() && group.pattern.find("{n}") == std::string::npos) {
-    r_.error(code::kConflict, group.at, fmt::format("{} agents would all be called `{}`", agents, group.pattern), fmt::format("did you mean `{}-{{n}}`?", group.pattern));
+    r_.error(code::kConflict, group.at, fmt::format("{} agents would all be called `{}`", agents, group.pattern),
+             fmt::format("did you mean `{}-{{n}}`?", group.pattern));
     agents = 1;
   }
   // Agents with mistakes exist all the same, so that what names them is not a mistake too.
-  if (placed && !group.pattern.empty()) expand(reader, std::move(group), agents, in_zone ? (first ? first : single) : std::nullopt, in_zone);
+  if (placed && !group.pattern.empty())
+    expand(reader, std::move(group), agents, in_zone ? (first ? first : single) : std::nullopt, in_zone);
 }
 
 std::shared_ptr<const ConfigValue> TopologyReader::read_config(MapReader& reader, AgentKind kind) {
@@ -160,7 +180,8 @@ std::shared_ptr<const ConfigValue> TopologyReader::read_config(MapReader& reader
     const YamlFile* file = files_.yaml(resolved, path->at, r_.out());
     if (file != nullptr && r_.out().size() == before) {
       if (file->documents.size() != 1) {
-        r_.error(code::kBadValue, path->at, fmt::format("`{}` does not hold one configuration", resolved), {}, "JSON or YAML with Consul's keys");
+        r_.error(code::kBadValue, path->at, fmt::format("`{}` does not hold one configuration", resolved), {},
+                 "JSON or YAML with Consul's keys");
       } else if (const Value root = r_.follow(file->documents.front()); !root.is(Node::Kind::kMap)) {
         r_.wrong_type(root, "a configuration", "a map", "JSON or YAML with Consul's keys; HCL is not read");
       } else {
@@ -178,15 +199,19 @@ std::shared_ptr<const ConfigValue> TopologyReader::read_config(MapReader& reader
     } else {
       r_.wrong_type(entry->value, reader.what("config"), "a map");
     }
-  } else if (!reader.has("config_file") && !reader.has("config") && !reader.misspelt("config") && !reader.misspelt("config_file") && reader.usable()) {
-    r_.error(code::kMissingKey, reader.map().span(), "missing key `config` in agent", {}, "config: Consul's (or Serf's) own configuration keys; {} if there are none");
+  } else if (!reader.has("config_file") && !reader.has("config") && !reader.misspelt("config") &&
+             !reader.misspelt("config_file") && reader.usable()) {
+    r_.error(code::kMissingKey, reader.map().span(), "missing key `config` in agent", {},
+             "config: Consul's (or Serf's) own configuration keys; {} if there are none");
   }
   return std::make_shared<const ConfigValue>(std::move(config));
 }
 
-void TopologyReader::expand(MapReader& reader, AgentGroup group, std::int64_t count, std::optional<Address> first, bool in_zone) {
+void TopologyReader::expand(MapReader& reader, AgentGroup group, std::int64_t count, std::optional<Address> first,
+                            bool in_zone) {
   if (static_cast<std::uint64_t>(count) > options_.max_agents - std::min(options_.max_agents, t_->agents.size())) {
-    r_.error(code::kLimit, reader.has("count") ? reader.entry("count")->value.span() : group.at, fmt::format("more than {} agents", options_.max_agents));
+    r_.error(code::kLimit, reader.has("count") ? reader.entry("count")->value.span() : group.at,
+             fmt::format("more than {} agents", options_.max_agents));
     return;
   }
   const Zone& zone = t_->zones[group.zone];
@@ -211,13 +236,16 @@ void TopologyReader::expand(MapReader& reader, AgentGroup group, std::int64_t co
       r_.error(code::kDuplicateName, group.at, fmt::format("a second agent is called `{}`", agent.full_name));
       repeated = true;
     }
-    if (agent.name.size() > 63 && n == 1) r_.warn(code::kBadValue, group.at, fmt::format("`{}` is longer than the 63 characters of a DNS label", agent.name));
+    if (agent.name.size() > 63 && n == 1)
+      r_.warn(code::kBadValue, group.at,
+              fmt::format("`{}` is longer than the 63 characters of a DNS label", agent.name));
     t_->agents.push_back(std::move(agent));
     placed_.push_back(first.has_value() || !in_zone);
     if (first && zone.cidr.bits >= 0) {
       const std::uint64_t address = std::uint64_t{first->v4_value()} + n - 1;
       if (address > 0xffffffffu) break;
-      place(static_cast<std::uint32_t>(t_->agents.size() - 1), static_cast<std::uint32_t>(address), address_at, reported);
+      place(static_cast<std::uint32_t>(t_->agents.size() - 1), static_cast<std::uint32_t>(address), address_at,
+            reported);
     }
   }
   t_->groups.push_back(std::move(group));
@@ -232,22 +260,28 @@ void TopologyReader::place(std::uint32_t index, std::uint32_t address, const Sou
     reported = true;
     const bool inside = zone.cidr.contains(address);
     r_.error(code::kAddress, at,
-             inside ? fmt::format("{} of `{}` is the network or broadcast address of zone `{}`", agent.address.text(), agent.full_name, zone.name)
-                    : fmt::format("{} of `{}` is outside zone `{}` ({})", agent.address.text(), agent.full_name, zone.name, zone.cidr.text()),
-             {}, fmt::format("hosts of `{}` are {} to {}", zone.name, Address::v4(zone.cidr.first_host()).text(), Address::v4(zone.cidr.last_host()).text()));
+             inside ? fmt::format("{} of `{}` is the network or broadcast address of zone `{}`", agent.address.text(),
+                                  agent.full_name, zone.name)
+                    : fmt::format("{} of `{}` is outside zone `{}` ({})", agent.address.text(), agent.full_name,
+                                  zone.name, zone.cidr.text()),
+             {},
+             fmt::format("hosts of `{}` are {} to {}", zone.name, Address::v4(zone.cidr.first_host()).text(),
+                         Address::v4(zone.cidr.last_host()).text()));
     return;
   }
   const auto [it, fresh] = taken_.emplace(address, fmt::format("`{}`", agent.full_name));
   if (fresh) return;
   reported = true;
-  r_.error(code::kAddress, at, fmt::format("{} of `{}` already belongs to {}", agent.address.text(), agent.full_name, it->second));
+  r_.error(code::kAddress, at,
+           fmt::format("{} of `{}` already belongs to {}", agent.address.text(), agent.full_name, it->second));
 }
 
 /// Agents without an address, in file order, take the lowest free host address of their zone.
 void TopologyReader::allot() {
   std::vector<std::uint64_t> next(t_->zones.size());
   std::vector<bool> reported(t_->zones.size(), false);
-  for (std::size_t z = 0; z < next.size(); ++z) next[z] = t_->zones[z].cidr.bits >= 0 ? t_->zones[z].cidr.first_host() : 0;
+  for (std::size_t z = 0; z < next.size(); ++z)
+    next[z] = t_->zones[z].cidr.bits >= 0 ? t_->zones[z].cidr.first_host() : 0;
   for (std::size_t i = 0; i < t_->agents.size(); ++i) {
     Agent& agent = t_->agents[i];
     const Zone& zone = t_->zones[agent.zone];
@@ -257,8 +291,10 @@ void TopologyReader::allot() {
     if (cursor > zone.cidr.last_host()) {
       if (!reported[agent.zone]) {
         const std::uint64_t hosts = std::uint64_t{zone.cidr.last_host()} - zone.cidr.first_host() + 1;
-        r_.error(code::kAddress, t_->groups[agent.group].at, fmt::format("zone `{}` ({}) has no free address left for `{}`", zone.name, zone.cidr.text(), agent.full_name), {},
-                 fmt::format("it holds {} hosts: widen its cidr at line {}", hosts, zone.cidr_at.line));
+        r_.error(code::kAddress, t_->groups[agent.group].at,
+                 fmt::format("zone `{}` ({}) has no free address left for `{}`", zone.name, zone.cidr.text(),
+                             agent.full_name),
+                 {}, fmt::format("it holds {} hosts: widen its cidr at line {}", hosts, zone.cidr_at.line));
       }
       reported[agent.zone] = true;
       continue;

@@ -16,7 +16,8 @@ ConfigValue merged(const ConfigValue& base, const ConfigValue& over) {
   ConfigValue out = base;
   out.at = over.at;
   for (const ConfigEntry& entry : over.entries) {
-    const auto it = std::find_if(out.entries.begin(), out.entries.end(), [&](const ConfigEntry& e) { return e.key == entry.key; });
+    const auto it =
+        std::find_if(out.entries.begin(), out.entries.end(), [&](const ConfigEntry& e) { return e.key == entry.key; });
     if (it == out.entries.end()) {
       out.entries.push_back(entry);
     } else {

@@ -38,13 +38,16 @@ std::optional<std::string> item_name(const Value& item) {
 }  // namespace
 
 bool DocumentSet::looks_like_file(std::string_view name) {
-  const auto ends = [&](std::string_view tail) { return name.size() > tail.size() && name.substr(name.size() - tail.size()) == tail; };
+  const auto ends = [&](std::string_view tail) {
+    return name.size() > tail.size() && name.substr(name.size() - tail.size()) == tail;
+  };
   return name.find('/') != std::string_view::npos || ends(".yaml") || ends(".yml") || ends(".json");
 }
 
 std::string DocumentSet::key_of(const std::string& path) const {
   std::error_code error;
-  const fs::path canonical = options_.allow_files ? fs::weakly_canonical(path, error) : fs::path(path).lexically_normal();
+  const fs::path canonical =
+      options_.allow_files ? fs::weakly_canonical(path, error) : fs::path(path).lexically_normal();
   return error ? path : canonical.string();
 }
 
@@ -65,7 +68,12 @@ const DocumentFile* DocumentSet::open(const std::string& path, const SourceSpan&
     if (file.documents.size() > before) includes.push_back(std::move(named));
   }
   if (yaml->documents.empty() && !yaml->broken) {
-    out_.push_back({code::kMissingKey, Diagnostic::Severity::kError, "this file holds no document", {path, 0, 0, 0}, {}, "a document begins version: 1, kind: topology or kind: scenario"});
+    out_.push_back({code::kMissingKey,
+                    Diagnostic::Severity::kError,
+                    "this file holds no document",
+                    {path, 0, 0, 0},
+                    {},
+                    "a document begins version: 1, kind: topology or kind: scenario"});
   }
   open_.push_back(key);
   for (std::size_t i = 0; i < includes.size(); ++i) {
@@ -74,12 +82,24 @@ const DocumentFile* DocumentSet::open(const std::string& path, const SourceSpan&
       const std::string target_key = key_of(target);
       if (std::find(open_.begin(), open_.end(), target_key) != open_.end()) {
         std::string circle;
-        for (auto it = std::find(open_.begin(), open_.end(), target_key); it != open_.end(); ++it) circle += fmt::format("{} -> ", fs::path(*it).filename().string());
-        out_.push_back({code::kCycle, Diagnostic::Severity::kError, fmt::format("files include one another: {}{}", circle, fs::path(target_key).filename().string()), where, {}, {}});
+        for (auto it = std::find(open_.begin(), open_.end(), target_key); it != open_.end(); ++it)
+          circle += fmt::format("{} -> ", fs::path(*it).filename().string());
+        out_.push_back(
+            {code::kCycle,
+             Diagnostic::Severity::kError,
+             fmt::format("files include one another: {}{}", circle, fs::path(target_key).filename().string()),
+             where,
+             {},
+             {}});
         continue;
       }
       if (open_.size() > static_cast<std::size_t>(options_.max_include_depth)) {
-        out_.push_back({code::kLimit, Diagnostic::Severity::kError, fmt::format("includes are nested deeper than {}", options_.max_include_depth), where, {}, {}});
+        out_.push_back({code::kLimit,
+                        Diagnostic::Severity::kError,
+                        fmt::format("includes are nested deeper than {}", options_.max_include_depth),
+                        where,
+                        {},
+                        {}});
         continue;
       }
       if (open(target, where) != nullptr) file.documents[i].includes.push_back(target_key);
@@ -104,20 +124,24 @@ std::optional<Document::Kind> DocumentSet::kind_of(const std::vector<Entry>& ent
   }
   Reading reading(out_, no_params());
   if (kind == nullptr) {
-    reading.error(code::kMissingKey, root.span(), "missing key `kind`: what is this document?", {}, "kind: topology or kind: scenario");
+    reading.error(code::kMissingKey, root.span(), "missing key `kind`: what is this document?", {},
+                  "kind: topology or kind: scenario");
   } else {
-    reading.error(code::kBadValue, kind->value.span(), fmt::format("`kind` cannot be {}", reading.describe(kind->value)), {}, "topology or scenario");
+    reading.error(code::kBadValue, kind->value.span(),
+                  fmt::format("`kind` cannot be {}", reading.describe(kind->value)), {}, "topology or scenario");
   }
   return std::nullopt;
 }
 
-void DocumentSet::classify(const Node* root, DocumentFile& file, std::vector<std::pair<std::string, SourceSpan>>& includes) {
+void DocumentSet::classify(const Node* root, DocumentFile& file,
+                           std::vector<std::pair<std::string, SourceSpan>>& includes) {
   Reading reading(out_, no_params());
   Document document;
   document.file = &file;
   document.value = reading.follow(root);
   if (!document.value.is(Node::Kind::kMap)) {
-    reading.wrong_type(document.value, "a document", "a map", "a document begins version: 1, kind: topology or kind: scenario");
+    reading.wrong_type(document.value, "a document", "a map",
+                       "a document begins version: 1, kind: topology or kind: scenario");
     return;
   }
   const std::vector<Entry> entries = reading.entries(document.value, "document");
@@ -128,14 +152,19 @@ void DocumentSet::classify(const Node* root, DocumentFile& file, std::vector<std
     document.name = name->value.node->text;
     for (const Document& other : file.documents) {
       if (other.kind == document.kind && other.name == document.name && !document.name.empty()) {
-        reading.error(code::kDuplicateName, name->value.span(), fmt::format("a second {} is called `{}`", *kind == Document::Kind::kTopology ? "topology" : "scenario", document.name));
+        reading.error(code::kDuplicateName, name->value.span(),
+                      fmt::format("a second {} is called `{}`",
+                                  *kind == Document::Kind::kTopology ? "topology" : "scenario", document.name));
       }
     }
   }
-  if (const Entry* include = entry_of(entries, "include"); include != nullptr && !include->value.is(Node::Kind::kNull)) {
+  if (const Entry* include = entry_of(entries, "include");
+      include != nullptr && !include->value.is(Node::Kind::kNull)) {
     for (const SpannedText& path : reading.one_or_many(include->value, "`include`")) {
-      if (path.empty()) reading.error(code::kBadValue, path.at, "`include` names no file");
-      else includes.emplace_back(path.text, path.at);
+      if (path.empty())
+        reading.error(code::kBadValue, path.at, "`include` names no file");
+      else
+        includes.emplace_back(path.text, path.at);
     }
   }
   file.documents.push_back(std::move(document));
@@ -164,7 +193,8 @@ std::vector<std::string> DocumentSet::names(Document::Kind kind, const DocumentF
   return out;
 }
 
-const Document* DocumentSet::find(Document::Kind kind, const SpannedText& name, const DocumentFile& from, const DocumentFile** in) {
+const Document* DocumentSet::find(Document::Kind kind, const SpannedText& name, const DocumentFile& from,
+                                  const DocumentFile** in) {
   *in = &from;
   for (const Document* document : visible(from)) {
     if (document->kind != kind || document->name != name.text) continue;
@@ -177,8 +207,10 @@ const Document* DocumentSet::find(Document::Kind kind, const SpannedText& name, 
     if (from.broken) return nullptr;  // it may well stand in the part that could not be read
     const std::vector<std::string> known = names(kind, from);
     const std::vector<std::string_view> views(known.begin(), known.end());
-    reading.error(code::kUndefined, name.at, fmt::format("unknown {} `{}`", what, name.text), did_you_mean(name.text, views),
-                  views.empty() ? fmt::format("define it in this file, include: its file, or name the file itself") : fmt::format("known here: {}", listed(views)));
+    reading.error(code::kUndefined, name.at, fmt::format("unknown {} `{}`", what, name.text),
+                  did_you_mean(name.text, views),
+                  views.empty() ? fmt::format("define it in this file, include: its file, or name the file itself")
+                                : fmt::format("known here: {}", listed(views)));
     return nullptr;
   }
   const DocumentFile* file = open(files_.resolve(name.text, name.at.file), name.at);
@@ -188,7 +220,9 @@ const Document* DocumentSet::find(Document::Kind kind, const SpannedText& name, 
     if (document.kind == kind) found.push_back(&document);
   }
   if (found.size() != 1) {
-    reading.error(code::kUndefined, name.at, fmt::format("`{}` holds {} {} documents, not one", name.text, found.size(), what), {}, found.empty() ? "" : "include: the file and name the one you mean");
+    reading.error(code::kUndefined, name.at,
+                  fmt::format("`{}` holds {} {} documents, not one", name.text, found.size(), what), {},
+                  found.empty() ? "" : "include: the file and name the one you mean");
     return nullptr;
   }
   *in = file;
@@ -241,9 +275,12 @@ Value DocumentSet::lay_over(const Value& base, const Value& over, Document::Kind
     const Node* value = entry.value.at;
     if (const auto it = inherited_by_name.find(entry.name); it != inherited_by_name.end()) {
       const Entry* inherited = it->second;
-      const bool own_only = top && std::find(std::begin(kOwnOnly), std::end(kOwnOnly), entry.name) != std::end(kOwnOnly);
-      if (!own_only && inherited->value.is(Node::Kind::kMap) && entry.value.is(Node::Kind::kMap)) value = lay_over(inherited->value, entry.value, kind, false).node;
-      if (!own_only && top && inherited->value.is(Node::Kind::kList) && entry.value.is(Node::Kind::kList)) value = lay_lists(inherited->value, entry.value);
+      const bool own_only =
+          top && std::find(std::begin(kOwnOnly), std::end(kOwnOnly), entry.name) != std::end(kOwnOnly);
+      if (!own_only && inherited->value.is(Node::Kind::kMap) && entry.value.is(Node::Kind::kMap))
+        value = lay_over(inherited->value, entry.value, kind, false).node;
+      if (!own_only && top && inherited->value.is(Node::Kind::kList) && entry.value.is(Node::Kind::kList))
+        value = lay_lists(inherited->value, entry.value);
     }
     map.children.push_back(entry.key);
     map.children.push_back(value);
@@ -273,7 +310,8 @@ Value DocumentSet::extended(const Document& document, const DocumentFile& file, 
     return document.value;
   }
   if (chain.size() > static_cast<std::size_t>(options_.max_include_depth)) {
-    reading.error(code::kLimit, name->at, fmt::format("scenarios extend one another more than {} times", options_.max_include_depth));
+    reading.error(code::kLimit, name->at,
+                  fmt::format("scenarios extend one another more than {} times", options_.max_include_depth));
     return document.value;
   }
   return lay_over(extended(*base, *base_file, chain), document.value, Document::Kind::kScenario, true);

@@ -32,7 +32,8 @@ struct DocumentFile {
 /// Files, their documents, and how documents build on one another: include, extends.
 class DocumentSet {
  public:
-  DocumentSet(FileStore& files, const LoadOptions& options, Diagnostics& out) : files_(files), options_(options), out_(out) {}
+  DocumentSet(FileStore& files, const LoadOptions& options, Diagnostics& out)
+      : files_(files), options_(options), out_(out) {}
 
   /// Reads a file with everything it includes; nullptr after a complaint. Repeated calls give the same object.
   const DocumentFile* open(const std::string& path, const SourceSpan& at);

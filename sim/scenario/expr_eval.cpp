@@ -16,7 +16,7 @@ bool truthy(const Value& v) { return v.kind == Value::Kind::kNumber ? v.number !
 
 bool compare(const Node& node, const Value& a, const Value& b) {
   using Op = Node::Op;
-  if (node.op == Op::kMatches) return a.kind == Value::Kind::kText && node.right->regex && std::regex_search(a.text, *node.right->regex);
+  if (node.op == Op::kMatches) return a.kind == Value::Kind::kText && node.right->pattern && node.right->pattern->found_in(a.text);
   if (a.kind != b.kind || a.kind == Value::Kind::kNone || a.kind == Value::Kind::kList) {
     return node.op == Op::kNotEqual && a.kind != Value::Kind::kNone && b.kind != Value::Kind::kNone && a.kind != b.kind;
   }
@@ -68,7 +68,10 @@ class Evaluator {
     const Value a = (*this)(*n.left);
     const Value b = (*this)(*n.right);
     if (a.kind == Value::Kind::kList) {
-      return over(a, *n.left, [&](const Value& each) { return compare(n, each, b); });
+      return over(a, *n.left, [&](const Value& each) {
+        if (b.kind != Value::Kind::kList) return compare(n, each, b);
+        return over(b, *n.right, [&](const Value& other) { return compare(n, each, other); });
+      });
     }
     if (b.kind == Value::Kind::kList) {
       return over(b, *n.right, [&](const Value& each) { return compare(n, a, each); });
@@ -106,6 +109,7 @@ std::string value_text(const Value& value) {
     case Value::Kind::kNone: return "none";
     case Value::Kind::kText: return "\"" + value.text + "\"";
     case Value::Kind::kNumber:
+      if (value.number == 0) return "0";  // not "-0"
       return std::floor(value.number) == value.number && std::abs(value.number) < 1e15 ? fmt::format("{:.0f}", value.number)
                                                                                        : fmt::format("{:.6g}", value.number);
     case Value::Kind::kList: {

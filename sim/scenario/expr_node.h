@@ -1,10 +1,10 @@
 #pragma once
 #include <memory>
 #include <optional>
-#include <regex>
 #include <string>
 
 #include "scenario/expr.h"
+#include "trace/pattern.h"
 
 namespace dcsim::scenario {
 
@@ -19,9 +19,10 @@ struct Expression::Node {
   bool truth = false;
   std::string text;
   std::size_t aggregate = 0;
+  bool texts = false;      ///< the value is a text, or a list of texts
   std::string unit;        ///< of the value; literals: "s" or "B" as normalised
   bool literal_unit = false;  ///< a literal that has a unit and follows the other side's
-  std::optional<std::regex> regex;  ///< right side of =~
+  std::optional<trace::Pattern> pattern;  ///< right side of =~
   std::shared_ptr<Node> left, right;
   std::size_t from = 0, to = 0;
 

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <optional>
 
 #include "scenario/expr_node.h"
@@ -13,6 +14,7 @@ namespace {
 constexpr std::size_t kMaxText = 16 * 1024;
 constexpr int kMaxDepth = 64;
 constexpr std::size_t kMaxAggregates = 256;
+constexpr int kMaxOperators = 500;  // the tree of a chain is as deep as the chain is long
 
 bool is_word_start(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -83,7 +85,12 @@ class Lexer {
     token_.kind = Token::Kind::kNumber;
     const char* begin = text_.data() + at_;
     const auto [end, error] = std::from_chars(begin, text_.data() + text_.size(), token_.number, std::chars_format::fixed);
-    at_ += error == std::errc{} ? static_cast<std::size_t>(end - begin) : 1;
+    at_ += static_cast<std::size_t>(end - begin);
+    if (error != std::errc{}) {
+      errors_.push_back({token_.from, at_, "the number is too large", "", ""});
+      token_.kind = Token::Kind::kBad;
+      return;
+    }
     const std::size_t unit = at_;
     if (at_ < text_.size() && text_[at_] == '%') ++at_;
     else while (at_ < text_.size() && is_word_start(text_[at_])) ++at_;
@@ -148,13 +155,9 @@ bool compiles(const std::string& pattern, const Token& at, std::vector<ExprError
     errors.push_back({at.from, at.to, "the regular expression is longer than 1024 bytes", "", ""});
     return false;
   }
-  try {
-    const std::regex probe(pattern, std::regex::ECMAScript);
-    return true;
-  } catch (const std::regex_error&) {
-    errors.push_back({at.from, at.to, "the regular expression does not compile", "", "the syntax is ECMAScript's"});
-    return false;
-  }
+  if (trace::Pattern::compile(pattern)) return true;
+  errors.push_back({at.from, at.to, "the regular expression does not compile", "", "the syntax is ECMAScript's"});
+  return false;
 }
 
 }  // namespace
@@ -197,8 +200,16 @@ class ExprParser {
     return nullptr;
   }
 
+  NodePtr fail_at(const Node& n, std::string message, std::string help = {}) {
+    Token t;
+    t.from = n.from;
+    t.to = n.to;
+    return fail(t, std::move(message), "", std::move(help));
+  }
+
   NodePtr binary(Node::Kind kind, Node::Op op, NodePtr left, NodePtr right) {
     if (!left || !right) return nullptr;
+    if (++operators_ > kMaxOperators) return fail_at(*right, fmt::format("the expression has more than {} operators", kMaxOperators));
     auto n = std::make_shared<Node>();
     n->kind = kind;
     n->op = op;
@@ -258,10 +269,10 @@ class ExprParser {
       if (row.op == Node::Op::kMatches) {
         if (right->kind != Node::Kind::kText) return fail(right_token, "`=~` needs a regular expression in quotes", "", "");
         if (!compiles(right->text, right_token, errors_)) return nullptr;
-        right->regex.emplace(right->text, std::regex::ECMAScript | std::regex::optimize);
+        right->pattern = *trace::Pattern::compile(right->text);
       }
       NodePtr n = binary(Node::Kind::kCompare, row.op, left, right);
-      if (n && !settle_units(*n)) return nullptr;
+      if (!n || !same_kind(*n) || !settle_units(*n)) return nullptr;
       const Token again = lexer_.peek();
       for (const Row& other : kOps) {
         if (again.kind == Token::Kind::kSymbol && again.text == other.text) {
@@ -278,7 +289,7 @@ class ExprParser {
     while (left && (lexer_.peek().text == "+" || lexer_.peek().text == "-") && lexer_.peek().kind == Token::Kind::kSymbol) {
       const Node::Op op = lexer_.take().text == "+" ? Node::Op::kAdd : Node::Op::kSubtract;
       left = binary(Node::Kind::kArithmetic, op, left, product());
-      if (left && !settle_units(*left)) return nullptr;
+      if (left && (!numbers(*left) || !settle_units(*left))) return nullptr;
     }
     return left;
   }
@@ -288,40 +299,76 @@ class ExprParser {
     while (left && (lexer_.peek().text == "*" || lexer_.peek().text == "/") && lexer_.peek().kind == Token::Kind::kSymbol) {
       const Node::Op op = lexer_.take().text == "*" ? Node::Op::kMultiply : Node::Op::kDivide;
       left = binary(Node::Kind::kArithmetic, op, left, term());
-      if (!left) return nullptr;
-      const bool right_has = !left->right->unit.empty();
-      left->unit = op == Node::Op::kMultiply ? (right_has ? left->right->unit : left->left->unit) : (right_has ? "" : left->left->unit);
-      left->literal_unit = left->left->literal_unit || left->right->literal_unit;
+      if (!left || !numbers(*left)) return nullptr;
+      const bool both = !left->left->unit.empty() && !left->right->unit.empty();
+      if (op == Node::Op::kDivide && both) {
+        if (!settle_units(*left)) return nullptr;
+        left->unit.clear();  // a ratio
+        continue;
+      }
+      left->unit = op == Node::Op::kMultiply && left->left->unit.empty() ? left->right->unit : left->left->unit;
+      left->literal_unit = !both && (left->left->literal_unit || left->right->literal_unit);
     }
     return left;
   }
 
-  /// A literal with a unit takes the unit of the other side; two units that do not convert are a mistake.
+  bool numbers(const Node& n) {
+    for (const Node* side : {n.left.get(), n.right.get()}) {
+      if (side->texts || side->is_condition()) return fail_at(*side, "only numbers can be calculated with"), false;
+    }
+    return true;
+  }
+
+  /// A text and a number are never equal: comparing them is a slip.
+  bool same_kind(const Node& n) {
+    if (n.op == Node::Op::kMatches && !n.left->texts) return fail_at(*n.left, "only a text can match a regular expression"), false;
+    if (n.left->texts != n.right->texts) return fail_at(n, "a text is compared with a number"), false;
+    return true;
+  }
+
+  /// Brings both sides to one unit: a literal takes the unit of the other side, else the right side that of the left.
+  /// Two units that do not convert are a mistake; so is a duration or a size against a bare number of things.
   bool settle_units(Node& n) {
     Node& a = *n.left;
     Node& b = *n.right;
-    if (n.kind == Node::Kind::kArithmetic) {
-      for (const NodePtr& side : {n.left, n.right}) {
-        if (side->kind != Node::Kind::kText && !side->is_condition()) continue;
-        fail(Token{Token::Kind::kBad, {}, {}, 0, {}, side->from, side->to}, "only numbers can be added or subtracted", "", "");
-        return false;
-      }
-    }
-    Node* literal = a.literal_unit ? &a : b.literal_unit ? &b : nullptr;
+    const bool follow_right = a.literal_unit && !b.literal_unit;
+    n.unit = follow_right || a.unit.empty() ? b.unit : a.unit;
+    n.literal_unit = n.kind == Node::Kind::kArithmetic && a.literal_unit && b.literal_unit;
+    if (a.unit == b.unit) return true;
+    const Node* literal = follow_right ? &a : b.literal_unit ? &b : nullptr;
     const Node* other = literal == &a ? &b : &a;
-    n.unit = a.unit.empty() ? b.unit : a.unit;
-    if (!literal || literal->unit == other->unit) return true;
-    if (literal->kind == Node::Kind::kNumber) {
-      if (const auto converted = trace::convert_unit(literal->number, literal->unit, other->unit)) {
-        literal->number = *converted;
-        literal->unit = other->unit;
-        n.unit = other->unit;
-        return true;
-      }
+    if (literal && other->unit.empty()) return fail_at(*literal, "a plain number is compared with one that has a unit"), false;
+    if (a.unit.empty() || b.unit.empty()) return true;
+    const auto factor = follow_right ? trace::convert_unit(1, a.unit, b.unit) : trace::convert_unit(1, b.unit, a.unit);
+    if (factor) {
+      scale(follow_right ? n.left : n.right, n.unit, *factor);
+      return true;
     }
-    fail(Token{Token::Kind::kBad, {}, {}, 0, {}, literal->from, literal->to},
-         other->unit.empty() ? "a plain number is compared with one that has a unit" : fmt::format("`{}` and `{}` do not convert", literal->unit, other->unit), "", "");
-    return false;
+    if (!literal && !has_scale(a.unit) && !has_scale(b.unit)) return true;  // events against packets: both are counts
+    return fail_at(literal ? *literal : b, fmt::format("`{}` and `{}` do not convert", literal ? literal->unit : b.unit, other->unit)), false;
+  }
+
+  static bool has_scale(std::string_view unit) {
+    if (unit.ends_with("/s")) unit.remove_suffix(2);
+    return trace::seconds_per(unit) > 0 || trace::convert_unit(1, unit, "B");
+  }
+
+  void scale(NodePtr& side, const std::string& unit, double factor) {
+    if (side->kind == Node::Kind::kNumber) {
+      side->number = *trace::convert_unit(side->number, side->unit, unit);  // exact where a factor is not
+    } else if (factor != 1) {
+      auto by = std::make_shared<Node>();
+      by->number = factor < 1 ? std::round(1 / factor) : factor;
+      auto n = std::make_shared<Node>();
+      n->kind = Node::Kind::kArithmetic;
+      n->op = factor < 1 ? Node::Op::kDivide : Node::Op::kMultiply;
+      n->from = side->from;
+      n->to = side->to;
+      n->left = side;
+      n->right = std::move(by);
+      side = std::move(n);
+    }
+    side->unit = unit;
   }
 
   NodePtr term() {
@@ -331,6 +378,7 @@ class ExprParser {
       case Token::Kind::kString: {
         auto n = leaf(lexer_.take(), Node::Kind::kText);
         n->text = t.value;
+        n->texts = true;
         return n;
       }
       case Token::Kind::kWord: return word();
@@ -425,6 +473,7 @@ class ExprParser {
     auto n = leaf(name, Node::Kind::kAggregate);
     n->to = end;
     n->aggregate = aggregates_.size();
+    n->texts = info.text && (fn == trace::AggregateFn::kValue || fn == trace::AggregateFn::kAll || fn == trace::AggregateFn::kAny);
     const bool counts = fn == trace::AggregateFn::kCount || fn == trace::AggregateFn::kDistinct || fn == trace::AggregateFn::kRate;
     n->unit = counts ? "" : std::string(info.unit);
     if (fn == trace::AggregateFn::kRate && trace::convert_unit(1, info.unit, "B")) n->unit = "";
@@ -517,6 +566,7 @@ class ExprParser {
   std::vector<ExprError>& errors_;
   Lexer lexer_;
   int depth_ = 0;
+  int operators_ = 0;
   std::vector<trace::AggregateSpec> aggregates_;
   std::vector<std::string> aggregate_texts_;
 };

@@ -16,7 +16,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-void fail(Diagnostics& out, const char* code, const SourceSpan& at, const std::string& path, std::string message, std::string help = {}) {
+void fail(Diagnostics& out, const char* code, const SourceSpan& at, const std::string& path, std::string message,
+          std::string help = {}) {
   SourceSpan where = at;
   if (where.file.empty()) where.file = path;
   out.push_back({code, Diagnostic::Severity::kError, std::move(message), std::move(where), {}, std::move(help)});
@@ -28,7 +29,9 @@ const YamlFile* FileStore::add(const std::string& name, std::string_view text, D
   if (const auto it = files_.find(name); it != files_.end()) return &it->second;
   auto content = std::make_shared<const std::string>(text);
   if (content->size() > options_.max_file_bytes) {
-    fail(out, code::kLimit, {}, name, fmt::format("this text has {} bytes, more than the {} that are read", content->size(), options_.max_file_bytes));
+    fail(out, code::kLimit, {}, name,
+         fmt::format("this text has {} bytes, more than the {} that are read", content->size(),
+                     options_.max_file_bytes));
     return nullptr;
   }
   const YamlLimits limits{options_.max_nodes, options_.max_depth};
@@ -44,16 +47,20 @@ std::shared_ptr<const std::string> FileStore::text(const std::string& path, cons
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
   if (!fs::exists(status)) {
-    fail(out, code::kUnreadable, at, path, fmt::format("cannot read `{}`: {}", path, error ? error.message() : "no such file"));
+    fail(out, code::kUnreadable, at, path,
+         fmt::format("cannot read `{}`: {}", path, error ? error.message() : "no such file"));
     return nullptr;
   }
   if (!fs::is_regular_file(status)) {
-    fail(out, code::kUnreadable, at, path, fmt::format("cannot read `{}`: it is {}", path, fs::is_directory(status) ? "a directory" : "no regular file"));
+    fail(out, code::kUnreadable, at, path,
+         fmt::format("cannot read `{}`: it is {}", path, fs::is_directory(status) ? "a directory" : "no regular file"));
     return nullptr;
   }
   const std::uintmax_t size = fs::file_size(path, error);
   if (!error && size > options_.max_file_bytes) {
-    fail(out, code::kLimit, at, path, fmt::format("`{}` has {} bytes, more than the {} that are read", path, size, options_.max_file_bytes), "split it, and use include:");
+    fail(out, code::kLimit, at, path,
+         fmt::format("`{}` has {} bytes, more than the {} that are read", path, size, options_.max_file_bytes),
+         "split it, and use include:");
     return nullptr;
   }
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), &std::fclose);

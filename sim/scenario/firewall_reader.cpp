@@ -12,9 +12,17 @@ namespace dcsim::scenario {
 namespace {
 
 // Linux nf_conntrack sysctls without their prefix.
-constexpr std::array<std::string_view, 11> kTimeouts = {
-    "udp_timeout",          "udp_timeout_stream",     "tcp_timeout_syn_sent", "tcp_timeout_syn_recv",  "tcp_timeout_established", "tcp_timeout_fin_wait",
-    "tcp_timeout_close_wait", "tcp_timeout_last_ack", "tcp_timeout_time_wait", "tcp_timeout_close",    "tcp_timeout_unacknowledged"};
+constexpr std::array<std::string_view, 11> kTimeouts = {"udp_timeout",
+                                                        "udp_timeout_stream",
+                                                        "tcp_timeout_syn_sent",
+                                                        "tcp_timeout_syn_recv",
+                                                        "tcp_timeout_established",
+                                                        "tcp_timeout_fin_wait",
+                                                        "tcp_timeout_close_wait",
+                                                        "tcp_timeout_last_ack",
+                                                        "tcp_timeout_time_wait",
+                                                        "tcp_timeout_close",
+                                                        "tcp_timeout_unacknowledged"};
 
 /// `tcp_established_timeout` is nftables' order of words for `tcp_timeout_established`.
 std::string timeout_key(std::string_view name) {
@@ -27,17 +35,27 @@ std::string timeout_key(std::string_view name) {
   return std::string(name);
 }
 
+constexpr std::size_t kMaxPorts = 1024;
+
 bool narrower_than(Protocol wanted, const std::vector<PortRange>& ports) {
   return !ports.empty() && wanted != Protocol::kAny &&
-         std::none_of(ports.begin(), ports.end(), [&](const PortRange& p) { return p.protocol == wanted || p.protocol == Protocol::kAny; });
+         std::none_of(ports.begin(), ports.end(),
+                      [&](const PortRange& p) { return p.protocol == wanted || p.protocol == Protocol::kAny; });
 }
 
 }  // namespace
 
 std::vector<PortRange> read_ports(Reading& r, const Value& value, const std::string& what, const Topology& topology) {
+  r.check_room();
   std::vector<PortRange> out;
+  bool full = false;
   const auto add = [&](const PortRange& range) {
-    if (std::find(out.begin(), out.end(), range) == out.end()) out.push_back(range);
+    if (full || std::find(out.begin(), out.end(), range) != out.end()) return;
+    full = out.size() >= kMaxPorts;
+    if (full)
+      r.error(code::kLimit, value.span(), fmt::format("{} has more than {} port ranges", what, kMaxPorts));
+    else
+      out.push_back(range);
   };
   const std::vector<Value> items = r.list(value, what, "ports");
   if (value.is(Node::Kind::kList) && items.empty()) r.error(code::kBadValue, value.span(), what + " is an empty list");
@@ -46,8 +64,7 @@ std::vector<PortRange> read_ports(Reading& r, const Value& value, const std::str
     if (!content) continue;
     const std::string& text = content->text;
     if (!text.empty() && text.find('/') == std::string::npos && !(text[0] >= '0' && text[0] <= '9') && text[0] != '-') {
-      const auto service = std::find_if(topology.services.begin(), topology.services.end(), [&](const Service& s) { return s.name == text; });
-      if (service != topology.services.end()) {
+      if (const Service* service = topology.service(text)) {
         for (const PortRange& range : service->ports) add(range);
         continue;
       }
@@ -58,8 +75,10 @@ std::vector<PortRange> read_ports(Reading& r, const Value& value, const std::str
       continue;
     }
     const auto range = parse_ports(text);
-    if (range) add(*range.value);
-    else r.bad_unit(item, range.error, what, "8301/udp, 8300-8302/tcp");
+    if (range)
+      add(*range.value);
+    else
+      r.bad_unit(item, range.error, what, "8301/udp, 8300-8302/tcp");
   }
   return out;
 }
@@ -67,14 +86,17 @@ std::vector<PortRange> read_ports(Reading& r, const Value& value, const std::str
 void TopologyReader::read_services(MapReader& document) {
   const Entry* entry = document.raw("services", ValueType::kPortsMap);
   if (entry == nullptr) return;
-  if (!entry->value.is(Node::Kind::kMap)) return r_.wrong_type(entry->value, document.what("services"), "a map of port lists", "write NAME: [8301/tcp, 8301/udp]");
+  if (!entry->value.is(Node::Kind::kMap))
+    return r_.wrong_type(entry->value, document.what("services"), "a map of port lists",
+                         "write NAME: [8301/tcp, 8301/udp]");
   for (const Entry& service : r_.entries(entry->value, "services")) {
     const char first = service.name.empty() ? '0' : service.name[0];
     if ((first >= '0' && first <= '9') || first == '-' || service.name.find('/') != std::string_view::npos) {
-      r_.error(code::kBadValue, service.key_span(), fmt::format("`{}` is no name for a service: it looks like a port", service.name));
+      r_.error(code::kBadValue, service.key_span(),
+               fmt::format("`{}` is no name for a service: it looks like a port", service.name));
     }
     std::vector<PortRange> ports = read_ports(r_, service.value, fmt::format("service `{}`", service.name), *t_);
-    t_->services.push_back({std::string(service.name), service.key_span(), std::move(ports)});
+    t_->add_service({std::string(service.name), service.key_span(), std::move(ports)});
   }
 }
 
@@ -85,7 +107,9 @@ FirewallRule TopologyReader::read_rule(MapReader& reader, const Topology& topolo
   if (const auto name = reader.text("name", ValueType::kName)) {
     rule.name = name->text;
     rule.at = name->at;
-    if (rule.name == "default") r.error(code::kConflict, name->at, "a rule cannot be called `default`: that is the firewall's default in every series");
+    if (rule.name == "default")
+      r.error(code::kConflict, name->at,
+              "a rule cannot be called `default`: that is the firewall's default in every series");
   }
   rule.from = reader.selector("from");
   rule.to = reader.selector("to");
@@ -93,36 +117,45 @@ FirewallRule TopologyReader::read_rule(MapReader& reader, const Topology& topolo
     r.check_room();
     if (!*side) continue;
     check(**side, topology, r.out());
-    if ((*side)->pick.kind != Pick::Kind::kAll) r.error(code::kSelector, (*side)->at, "`pick` has no meaning in a firewall rule");
+    if ((*side)->pick.kind != Pick::Kind::kAll)
+      r.error(code::kSelector, (*side)->at, "`pick` has no meaning in a firewall rule");
   }
-  if (const auto direction = reader.choice("direction")) rule.direction = static_cast<FirewallRule::Direction>(*direction);
-  if (const Entry* ports = reader.raw("ports", ValueType::kPorts)) rule.ports = read_ports(r, ports->value, reader.what("ports"), topology);
-  if (const Entry* ports = reader.raw("source_ports", ValueType::kPorts)) rule.source_ports = read_ports(r, ports->value, reader.what("source_ports"), topology);
+  if (const auto direction = reader.choice("direction"))
+    rule.direction = static_cast<FirewallRule::Direction>(*direction);
+  if (const Entry* ports = reader.raw("ports", ValueType::kPorts))
+    rule.ports = read_ports(r, ports->value, reader.what("ports"), topology);
+  if (const Entry* ports = reader.raw("source_ports", ValueType::kPorts))
+    rule.source_ports = read_ports(r, ports->value, reader.what("source_ports"), topology);
   constexpr Protocol kByChoice[] = {Protocol::kTcp, Protocol::kUdp, Protocol::kIcmp, Protocol::kAny};
   if (const auto protocol = reader.choice("protocol")) rule.protocol = kByChoice[*protocol];
   if (const Entry* states = reader.raw("state", ValueType::kEnumList)) {
     const Key* key = topology_keys().find("firewalls")->table->find("rules")->table->find("state");
     for (const Value& item : r.list(states->value, reader.what("state"), "states")) {
-      if (const auto state = r.choice(item, reader.what("state"), key->choices)) rule.states = static_cast<std::uint8_t>(rule.states | (1u << *state));
+      if (const auto state = r.choice(item, reader.what("state"), key->choices))
+        rule.states = static_cast<std::uint8_t>(rule.states | (1u << *state));
     }
   }
   if (const Entry* limit = reader.raw("limit", ValueType::kRate)) {
     if (const auto content = r.quantity(limit->value, reader.what("limit"), "10/s")) {
       const auto rate = parse_rate(content->text);
-      if (rate) rule.limit = *rate.value;
-      else r.bad_unit(limit->value, rate.error, reader.what("limit"), "10/s, 5/m");
+      if (rate)
+        rule.limit = *rate.value;
+      else
+        r.bad_unit(limit->value, rate.error, reader.what("limit"), "10/s, 5/m");
     }
   }
   rule.probability = reader.percent("probability");
   if (const auto action = reader.choice("action")) rule.action = static_cast<Verdict>(*action);
   if (const auto with = reader.choice("reject_with")) {
     rule.reject_with = static_cast<RejectWith>(*with);
-    if (rule.action != Verdict::kReject && reader.has("action")) r.warn(code::kNoEffect, reader.key_span("reject_with"), "`reject_with` has no effect unless `action` is reject");
+    if (rule.action != Verdict::kReject && reader.has("action"))
+      r.warn(code::kNoEffect, reader.key_span("reject_with"), "`reject_with` has no effect unless `action` is reject");
   }
   rule.log = reader.boolean("log").value_or(false);
   if (const auto comment = reader.text("comment")) rule.comment = comment->text;
   if (narrower_than(rule.protocol, rule.ports) || narrower_than(rule.protocol, rule.source_ports)) {
-    r.warn(code::kNoEffect, reader.key_span("protocol"), fmt::format("this rule never matches: none of its ports is {}", name_of(rule.protocol)));
+    r.warn(code::kNoEffect, reader.key_span("protocol"),
+           fmt::format("this rule never matches: none of its ports is {}", name_of(rule.protocol)));
   }
   return rule;
 }
@@ -137,39 +170,49 @@ void TopologyReader::read_firewall(const Value& value, std::size_t number) {
     fw.name = name->text;
     fw.at = name->at;
     const auto [it, fresh] = firewall_names_.emplace(fw.name, fw.at);
-    if (!fresh) r_.error(code::kDuplicateName, fw.at, fmt::format("a second firewall is called `{}`", fw.name), fmt::format("first at line {}", it->second.line));
+    if (!fresh)
+      r_.error(code::kDuplicateName, fw.at, fmt::format("a second firewall is called `{}`", fw.name),
+               fmt::format("first at line {}", it->second.line));
   }
   if (const auto hook = reader.choice("hook")) fw.hook = static_cast<Firewall::Hook>(*hook);
   fw.agents = reader.selector("agents");
   if (fw.agents) {
     check(*fw.agents, *t_, r_.out());
-    if (fw.hook == Firewall::Hook::kForward) r_.warn(code::kNoEffect, reader.key_span("agents"), "`agents` has no effect on a firewall with `hook: forward`");
-    if (fw.agents->pick.kind != Pick::Kind::kAll) r_.error(code::kSelector, fw.agents->at, "`pick` has no meaning for a firewall");
+    if (fw.hook == Firewall::Hook::kForward)
+      r_.warn(code::kNoEffect, reader.key_span("agents"), "`agents` has no effect on a firewall with `hook: forward`");
+    if (fw.agents->pick.kind != Pick::Kind::kAll)
+      r_.error(code::kSelector, fw.agents->at, "`pick` has no meaning for a firewall");
   }
   fw.enabled = reader.boolean("enabled").value_or(true);
   fw.stateful = reader.boolean("stateful").value_or(false);
   if (const Entry* timeouts = reader.raw("conntrack", ValueType::kDurationMap)) {
-    if (!timeouts->value.is(Node::Kind::kMap)) r_.wrong_type(timeouts->value, reader.what("conntrack"), "a map of timeouts");
+    if (!timeouts->value.is(Node::Kind::kMap))
+      r_.wrong_type(timeouts->value, reader.what("conntrack"), "a map of timeouts");
     else {
       const std::vector<std::string_view> names(kTimeouts.begin(), kTimeouts.end());
       for (const Entry& timeout : r_.entries(timeouts->value, "conntrack")) {
         const std::string key = timeout_key(timeout.name);
         const bool modelled = std::find(names.begin(), names.end(), key) != names.end();
         if (!modelled && (key == "icmp_timeout" || key == "generic_timeout" || key == "tcp_timeout_max_retrans")) {
-          r_.warn(code::kIgnoredKey, timeout.key_span(), fmt::format("conntrack's `{}` is not modelled and is ignored", timeout.name));
+          r_.warn(code::kIgnoredKey, timeout.key_span(),
+                  fmt::format("conntrack's `{}` is not modelled and is ignored", timeout.name));
         } else if (!modelled) {
-          r_.error(code::kUnknownKey, timeout.key_span(), fmt::format("unknown key `{}` in conntrack", timeout.name), did_you_mean(key, names), "allowed keys: " + listed(names));
+          r_.error(code::kUnknownKey, timeout.key_span(), fmt::format("unknown key `{}` in conntrack", timeout.name),
+                   did_you_mean(key, names), "allowed keys: " + listed(names));
         }
         const auto d = r_.duration(timeout.value, fmt::format("`{}` in conntrack", timeout.name));
         if (d && modelled) fw.conntrack.emplace_back(std::string(timeout.name), *d);
       }
     }
-    if (!fw.stateful) r_.warn(code::kNoEffect, timeouts->key_span(), "`conntrack` has no effect without `stateful: true`");
+    if (!fw.stateful)
+      r_.warn(code::kNoEffect, timeouts->key_span(), "`conntrack` has no effect without `stateful: true`");
   }
   if (const auto verdict = reader.choice("default")) fw.default_verdict = static_cast<Verdict>(*verdict);
   if (const auto with = reader.choice("reject_with")) {
     fw.reject_with = static_cast<RejectWith>(*with);
-    if (fw.default_verdict != Verdict::kReject) r_.warn(code::kNoEffect, reader.key_span("reject_with"), "`reject_with` has no effect unless `default` is reject");
+    if (fw.default_verdict != Verdict::kReject)
+      r_.warn(code::kNoEffect, reader.key_span("reject_with"),
+              "`reject_with` has no effect unless `default` is reject");
   }
   fw.log_default = reader.boolean("log_default").value_or(false);
   if (const Entry* import = reader.raw("import", ValueType::kMap)) {
@@ -177,7 +220,8 @@ void TopologyReader::read_firewall(const Value& value, std::size_t number) {
     MapReader sources(r_, imports, import->value);
     for (const Key& key : imports.keys) sources.text(key.name, ValueType::kFile);
     sources.done();
-    r_.error(code::kUnsupported, import->key_span(), "`import` of firewall rules is not supported yet", {}, "write the rules out");
+    r_.error(code::kUnsupported, import->key_span(), "`import` of firewall rules is not supported yet", {},
+             "write the rules out");
   }
   if (const Entry* rules = reader.raw("rules", ValueType::kListOf)) {
     std::map<std::string, SourceSpan> names;
@@ -187,9 +231,12 @@ void TopologyReader::read_firewall(const Value& value, std::size_t number) {
       rule_reader.done();
       if (rule.name.empty()) rule.name = fmt::format("rule-{}", fw.rules.size() + 1);
       const auto [it, fresh] = names.emplace(rule.name, rule.at);
-      if (!fresh) r_.error(code::kDuplicateName, rule.at, fmt::format("a second rule of `{}` is called `{}`", fw.name, rule.name), fmt::format("first at line {}", it->second.line));
+      if (!fresh)
+        r_.error(code::kDuplicateName, rule.at, fmt::format("a second rule of `{}` is called `{}`", fw.name, rule.name),
+                 fmt::format("first at line {}", it->second.line));
       if (rule.states != 0 && !fw.stateful) {
-        r_.warn(code::kNoEffect, rule_reader.key_span("state"), fmt::format("this rule never matches: `{}` is not `stateful: true`", fw.name));
+        r_.warn(code::kNoEffect, rule_reader.key_span("state"),
+                fmt::format("this rule never matches: `{}` is not `stateful: true`", fw.name));
       }
       fw.rules.push_back(std::move(rule));
     }
@@ -202,7 +249,8 @@ void TopologyReader::read_firewalls(MapReader& document) {
   const Entry* entry = document.raw("firewalls", ValueType::kListOf);
   if (entry == nullptr) return;
   std::size_t number = 0;
-  for (const Value& item : r_.list(entry->value, document.what("firewalls"), "firewalls")) read_firewall(item, ++number);
+  for (const Value& item : r_.list(entry->value, document.what("firewalls"), "firewalls"))
+    read_firewall(item, ++number);
 }
 
 }  // namespace dcsim::scenario

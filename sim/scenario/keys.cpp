@@ -11,12 +11,14 @@ namespace {
 using T = ValueType;
 using Choices = std::span<const std::string_view>;
 
-constexpr std::array<std::string_view, 6> kDistributions = {"constant", "uniform", "normal", "lognormal", "pareto", "trace"};
+constexpr std::array<std::string_view, 6> kDistributions = {"constant",  "uniform", "normal",
+                                                            "lognormal", "pareto",  "trace"};
 constexpr std::array<std::string_view, 3> kFabrics = {"star", "leaf-spine", "fat-tree"};
 constexpr std::array<std::string_view, 2> kAgentKinds = {"consul", "serf"};
 constexpr std::array<std::string_view, 3> kHooks = {"forward", "input", "output"};
 constexpr std::array<std::string_view, 3> kVerdicts = {"accept", "drop", "reject"};
-constexpr std::array<std::string_view, 4> kRejects = {"tcp-reset", "icmp-port-unreachable", "icmp-host-unreachable", "icmp-admin-prohibited"};
+constexpr std::array<std::string_view, 4> kRejects = {"tcp-reset", "icmp-port-unreachable", "icmp-host-unreachable",
+                                                      "icmp-admin-prohibited"};
 constexpr std::array<std::string_view, 3> kRuleDirections = {"out", "in", "both"};
 constexpr std::array<std::string_view, 4> kProtocols = {"tcp", "udp", "icmp", "any"};
 constexpr std::array<std::string_view, 4> kStates = {"new", "established", "related", "invalid"};
@@ -30,11 +32,13 @@ constexpr std::array<std::string_view, 1> kScenarioKind = {"scenario"};
 constexpr std::int64_t kMaxInt = 0x7fffffff;
 
 // Keys of a link that `impair` may change too. Kept sorted by hand in each table; tables() checks.
-#define DCSIM_LINK_KEYS_BANDWIDTH_TO_DISTRIBUTION                                                                               \
-  Key{"bandwidth", T::kBandwidth, false, "Bits per second. Without it the link never queues.", "unlimited"},                    \
-      Key{"correlation", T::kPercent, false, "How much a loss, duplicate or corrupt draw follows the previous one.", "0%"},     \
-      Key{"corrupt", T::kPercent, false, "Packets whose checksum fails at the receiver.", "0%"},                                \
-      Key{"distribution", T::kEnum, false, "Shape of the jitter.", "uniform", Choices(kDistributions)}
+#define DCSIM_LINK_KEYS_BANDWIDTH_TO_DISTRIBUTION                                                                    \
+  Key{"bandwidth", T::kBandwidth, false, "Bits per second. Without it the link never queues.", "unlimited"},         \
+      Key{"correlation", T::kPercent, false, "How much a loss, duplicate or corrupt draw follows the previous one.", \
+          "0%"},                                                                                                     \
+      Key{"corrupt", T::kPercent, false, "Packets whose checksum fails at the receiver.", "0%"}, Key {               \
+    "distribution", T::kEnum, false, "Shape of the jitter.", "uniform", Choices(kDistributions)                      \
+  }
 
 constexpr std::array kLinkTable = {
     DCSIM_LINK_KEYS_BANDWIDTH_TO_DISTRIBUTION,
@@ -71,10 +75,12 @@ constexpr KeyTable kZone{"zone", kZoneTable};
 
 constexpr std::array kAgentTable = {
     Key{"address", T::kIpv4, false, "The address of a single agent."},
-    Key{"config", T::kConfig, false, "Consul's (or Serf's) own configuration keys, verbatim. Required unless config_file is given."},
+    Key{"config", T::kConfig, false,
+        "Consul's (or Serf's) own configuration keys, verbatim. Required unless config_file is given."},
     Key{"config_file", T::kFile, false, "JSON or YAML file of the same keys; `config` is laid over it."},
     Key{"count", T::kInteger, false, "How many; `{n}` in the name runs from 1.", "1", {}, nullptr, 1, kMaxInt},
-    Key{"first_address", T::kIpv4, false, "The first agent's address; the others follow.", "the zone's lowest free ones"},
+    Key{"first_address", T::kIpv4, false, "The first agent's address; the others follow.",
+        "the zone's lowest free ones"},
     Key{"kind", T::kEnum, false, "Which software.", "consul", Choices(kAgentKinds)},
     Key{"labels", T::kStringMap, false, "Labels for selectors and series."},
     Key{"name", T::kName, true, "Letters, digits, `-`, `_` and `{n}`."},
@@ -90,7 +96,8 @@ constexpr KeyTable kDatacenter{"datacenter", kDatacenterTable};
 constexpr std::array kRuleTable = {
     Key{"action", T::kEnum, true, "What happens to a packet that matches.", {}, Choices(kVerdicts)},
     Key{"comment", T::kText, false, "For people."},
-    Key{"direction", T::kEnum, false, "out: from `from` to `to`; in: the other way; both: either.", "out", Choices(kRuleDirections)},
+    Key{"direction", T::kEnum, false, "out: from `from` to `to`; in: the other way; both: either.", "out",
+        Choices(kRuleDirections)},
     Key{"from", T::kSelector, false, "Senders.", "all"},
     Key{"limit", T::kRate, false, "Matches at most so often."},
     Key{"log", T::kBool, false, "Record every match.", "false"},
@@ -117,7 +124,8 @@ constexpr std::array kFirewallTable = {
     Key{"conntrack", T::kDurationMap, false, "Timeouts of the connection table by their nf_conntrack name."},
     Key{"default", T::kEnum, true, "What happens to a packet that no rule matches.", {}, Choices(kVerdicts)},
     Key{"enabled", T::kBool, false, "In force from the start.", "true"},
-    Key{"hook", T::kEnum, false, "forward stands between zones; input and output on the agents.", "forward", Choices(kHooks)},
+    Key{"hook", T::kEnum, false, "forward stands between zones; input and output on the agents.", "forward",
+        Choices(kHooks)},
     Key{"import", T::kMap, false, "Rules read from an existing file.", {}, {}, &kImport},
     Key{"log_default", T::kBool, false, "Record every packet the default decides.", "false"},
     Key{"name", T::kName, true, "What the timeline and the series call it."},
@@ -144,7 +152,13 @@ constexpr KeyTable kGraph{"graph", kGraphTable};
 
 constexpr std::array kDefaultsTable = {
     Key{"config", T::kConfig, false, "Laid under every agent's config."},
-    Key{"link", T::kMap, false, "Laid under every link: access links, uplinks and links between zones.", {}, {}, &kLink},
+    Key{"link",
+        T::kMap,
+        false,
+        "Laid under every link: access links, uplinks and links between zones.",
+        {},
+        {},
+        &kLink},
 };
 constexpr KeyTable kDefaults{"defaults", kDefaultsTable};
 
@@ -200,7 +214,8 @@ constexpr KeyTable kStepFirewall{"firewall step", kStepFirewallTable};
 
 constexpr std::array kPartitionTable = {
     Key{"between", T::kSelectorList, true, "The sides: zones or selectors, two or more."},
-    Key{"direction", T::kEnum, false, "to: first to the others is cut; from: the others to the first.", "both", Choices(kPartitionDirections)},
+    Key{"direction", T::kEnum, false, "to: first to the others is cut; from: the others to the first.", "both",
+        Choices(kPartitionDirections)},
     Key{"duration", T::kDuration, false, "Heals by itself after this.", "for ever"},
     Key{"mode", T::kEnum, false, "What happens to packets across the cut.", "drop", Choices(kModes)},
 };
@@ -353,7 +368,8 @@ constexpr KeyTable kMetric{"metric", kMetricTable};
 constexpr std::array kSweepTable = {
     Key{"exclude", T::kAssignments, false, "Cells that are left out."},
     Key{"include", T::kAssignments, false, "Cells that are added."},
-    Key{"matrix", T::kMatrix, false, "Values per parameter, `topology` or link.NAME.ATTRIBUTE; every combination is run."},
+    Key{"matrix", T::kMatrix, false,
+        "Values per parameter, `topology` or link.NAME.ATTRIBUTE; every combination is run."},
     Key{"seeds", T::kSeeds, false, "Seeds of each cell.", "the scenario's seed"},
     Key{"where", T::kExpression, false, "Only cells for which this holds."},
 };
@@ -363,7 +379,9 @@ constexpr std::array kScenarioTable = {
     Key{"description", T::kText, false, "For people."},
     Key{"duration", T::kDuration, true, "How long it runs, simulated."},
     Key{"expect", T::kListOf, true, "What must hold.", {}, {}, &kExpect},
-    Key{"extends", T::kText, false, "A scenario (name, or file) that this one is laid over: maps merge, named list items replace those of the same name, others are appended."},
+    Key{"extends", T::kText, false,
+        "A scenario (name, or file) that this one is laid over: maps merge, named list items replace those of the same "
+        "name, others are appended."},
     Key{"faults", T::kListOf, false, "Random faults drawn from the seed.", {}, {}, &kFault},
     Key{"include", T::kOneOrMany, false, "Files whose topologies and scenarios may be named here."},
     Key{"kind", T::kEnum, true, "Says what the document is.", {}, Choices(kScenarioKind)},
@@ -390,9 +408,10 @@ constexpr std::array kSelectorTable = {
 constexpr KeyTable kSelector{"selector", kSelectorTable};
 
 constexpr std::array kTables = {
-    &kTopology, &kScenario, &kDefaults,     &kLink,   &kZone,      &kFabric, &kGraph, &kDatacenter, &kAgent,    &kFirewall, &kRule,
-    &kImport,   &kNat,      &kSelector,     &kStep,   &kRunExpect, &kStepFirewall,    &kInsert,     &kPartition, &kImpair,  &kClock,
-    &kSlowCpu,  &kSlowDisk, &kFault,        &kWorkload, &kEvery,   &kRecord, &kPackets, &kExpect,   &kMetric,   &kGate,     &kSweep};
+    &kTopology,     &kScenario, &kDefaults,  &kLink,    &kZone,   &kFabric,   &kGraph,    &kDatacenter,
+    &kAgent,        &kFirewall, &kRule,      &kImport,  &kNat,    &kSelector, &kStep,     &kRunExpect,
+    &kStepFirewall, &kInsert,   &kPartition, &kImpair,  &kClock,  &kSlowCpu,  &kSlowDisk, &kFault,
+    &kWorkload,     &kEvery,    &kRecord,    &kPackets, &kExpect, &kMetric,   &kGate,     &kSweep};
 
 constexpr bool sorted(const KeyTable& table) {
   for (std::size_t i = 1; i < table.keys.size(); ++i) {
@@ -411,7 +430,8 @@ static_assert(all_sorted(), "lookup is a binary search");
 }  // namespace
 
 const Key* KeyTable::find(std::string_view key) const {
-  const auto it = std::lower_bound(keys.begin(), keys.end(), key, [](const Key& k, std::string_view wanted) { return k.name < wanted; });
+  const auto it = std::lower_bound(keys.begin(), keys.end(), key,
+                                   [](const Key& k, std::string_view wanted) { return k.name < wanted; });
   return it != keys.end() && it->name == key ? &*it : nullptr;
 }
 

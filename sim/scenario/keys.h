@@ -9,20 +9,20 @@ namespace dcsim::scenario {
 
 /// What a key's value may be. Reader, messages and schema all go by this.
 enum class ValueType {
-  kText,          ///< a string
-  kName,          ///< a string that names the thing: not empty
-  kBool,          ///< true or false
-  kInteger,       ///< decimal, within [minimum, maximum]
-  kDuration,      ///< 500ms, 1m30s, 5d
+  kText,            ///< a string
+  kName,            ///< a string that names the thing: not empty
+  kBool,            ///< true or false
+  kInteger,         ///< decimal, within [minimum, maximum]
+  kDuration,        ///< 500ms, 1m30s, 5d
   kSignedDuration,  ///< a duration that may be negative
-  kSize,          ///< 256B, 64KiB
-  kBandwidth,     ///< 10Gbit
-  kPercent,       ///< 0.05%
+  kSize,            ///< 256B, 64KiB
+  kBandwidth,       ///< 10Gbit
+  kPercent,         ///< 0.05%
   kSignedPercent,
-  kFactor,        ///< 4 or 2.5
+  kFactor,  ///< 4 or 2.5
   kCidr,
   kIpv4,
-  kPorts,         ///< list of 8301/udp, 8300-8302/tcp or service names
+  kPorts,  ///< list of 8301/udp, 8300-8302/tcp or service names
   kSelector,
   kExpression,
   kStepRef,       ///< a step's name, optionally + 30s; or a duration from the start
@@ -62,11 +62,11 @@ struct Key {
   ValueType type;
   bool required = false;
   std::string_view doc;
-  std::string_view fallback = {};                 ///< what holds when it is not given, as a user would write it
+  std::string_view fallback = {};                  ///< what holds when it is not given, as a user would write it
   std::span<const std::string_view> choices = {};  ///< kEnum, kEnumList
-  const KeyTable* table = nullptr;                ///< kMap, kMapOf, kListOf, kEvery
-  std::int64_t minimum = 0, maximum = 0;          ///< kInteger; both 0 = any
-  int since = 1;                                  ///< language version
+  const KeyTable* table = nullptr;                 ///< kMap, kMapOf, kListOf, kEvery
+  std::int64_t minimum = 0, maximum = 0;           ///< kInteger; both 0 = any
+  int since = 1;                                   ///< language version
 };
 
 /// The keys allowed in one kind of map, sorted by name.

@@ -19,7 +19,8 @@ std::vector<std::string> cells_of(std::string_view line) {
     const std::size_t comma = line.find(',');
     std::string_view cell = line.substr(0, comma);
     while (!cell.empty() && (cell.front() == ' ' || cell.front() == '"' || cell.front() == '\t')) cell.remove_prefix(1);
-    while (!cell.empty() && (cell.back() == ' ' || cell.back() == '"' || cell.back() == '\r' || cell.back() == '\t')) cell.remove_suffix(1);
+    while (!cell.empty() && (cell.back() == ' ' || cell.back() == '"' || cell.back() == '\r' || cell.back() == '\t'))
+      cell.remove_suffix(1);
     out.emplace_back(cell);
     if (comma == std::string_view::npos) return out;
     line.remove_prefix(comma + 1);
@@ -45,12 +46,15 @@ void TopologyReader::read_links(MapReader& document, const std::vector<LinkSet>&
         link.named = true;
         link.at = name->at;
         const auto [it, fresh] = names.emplace(link.name, link.at);
-        if (!fresh) r_.error(code::kDuplicateName, link.at, fmt::format("a second link is called `{}`", link.name), fmt::format("first at line {}", it->second.line));
+        if (!fresh)
+          r_.error(code::kDuplicateName, link.at, fmt::format("a second link is called `{}`", link.name),
+                   fmt::format("first at line {}", it->second.line));
       }
       const Entry* ends = reader.raw("endpoints", ValueType::kEndpoints);
       if (ends == nullptr) {
         if (reader.usable() && !reader.has("endpoints") && !reader.misspelt("endpoints")) {
-          r_.error(code::kMissingKey, item.span(), "missing key `endpoints` in link", {}, "endpoints: two zones, agents or switches");
+          r_.error(code::kMissingKey, item.span(), "missing key `endpoints` in link", {},
+                   "endpoints: two zones, agents or switches");
         }
         continue;
       }
@@ -144,7 +148,8 @@ void TopologyReader::read_matrix(MapReader& document) {
   std::map<std::pair<std::string, std::string>, const SiteLatency*> by_sites;
   for (const SiteLatency& s : t_->site_latencies) by_sites.emplace(std::pair(s.from, s.to), &s);
   for (Link& link : t_->links) {
-    if (link.ends[0].kind != LinkEnd::Kind::kZone || link.ends[1].kind != LinkEnd::Kind::kZone || t_->zones.empty()) continue;
+    if (link.ends[0].kind != LinkEnd::Kind::kZone || link.ends[1].kind != LinkEnd::Kind::kZone || t_->zones.empty())
+      continue;
     const std::string& a = t_->zones[link.ends[0].index].site;
     const std::string& b = t_->zones[link.ends[1].index].site;
     auto it = by_sites.find({a, b});
@@ -166,15 +171,21 @@ void TopologyReader::matrix_row(const std::vector<std::string>& cells, const Sou
   row.to = cells[1];
   const auto millis = [&](const std::string& cell, std::string_view what, Duration& out) {
     const auto parsed = parse_duration(cell + "ms");
-    if (parsed) out = *parsed.value;
-    else r_.error(code::kBadValue, at, fmt::format("{}: `{}` is not a number of milliseconds", what, cell));
+    if (parsed)
+      out = *parsed.value;
+    else
+      r_.error(code::kBadValue, at, fmt::format("{}: `{}` is not a number of milliseconds", what, cell));
   };
   millis(cells[2], "rtt_ms", row.rtt);
   if (cells.size() > 3 && !cells[3].empty()) millis(cells[3], "jitter_ms", row.jitter);
   if (cells.size() > 4 && !cells[4].empty()) {
     const auto loss = parse_percent(cells[4]);
-    if (loss) row.loss = *loss.value;
-    else r_.error(code::kBadValue, at, "loss: " + loss.error.message, loss.error.suggestion.empty() ? std::string() : fmt::format("did you mean `{}`?", loss.error.suggestion));
+    if (loss)
+      row.loss = *loss.value;
+    else
+      r_.error(
+          code::kBadValue, at, "loss: " + loss.error.message,
+          loss.error.suggestion.empty() ? std::string() : fmt::format("did you mean `{}`?", loss.error.suggestion));
   }
   t_->site_latencies.push_back(std::move(row));
 }
@@ -185,7 +196,8 @@ void TopologyReader::apply(const std::vector<LinkSet>& link_sets) {
     if (it == t_->links.end()) {
       std::vector<std::string_view> names;
       for (const Link& link : t_->links) names.push_back(link.name);
-      r_.error(code::kUndefined, set.map->span(), fmt::format("unknown link `{}`", set.link), did_you_mean(set.link, names), "links: " + listed(names));
+      r_.error(code::kUndefined, set.map->span(), fmt::format("unknown link `{}`", set.link),
+               did_you_mean(set.link, names), "links: " + listed(names));
       continue;
     }
     MapReader reader(r_, *topology_keys().find("links")->table, r_.follow(set.map));

@@ -11,6 +11,7 @@
 
 #include "scenario/document_set.h"
 #include "scenario/scenario_reader.h"
+#include "scenario/series_check.h"
 #include "scenario/topology_reader.h"
 
 namespace dcsim::scenario {
@@ -79,7 +80,8 @@ class Settings {
 
 class Loader {
  public:
-  explicit Loader(const LoadOptions& options) : options_(options), files_(options), documents_(files_, options, out_), settings_(options, out_) {}
+  explicit Loader(const LoadOptions& options)
+      : options_(options), files_(options), documents_(files_, options, out_), settings_(options, out_) {}
 
   FileStore& files() { return files_; }
   Diagnostics& out() { return out_; }
@@ -90,7 +92,12 @@ class Loader {
       if (const DocumentFile* file = documents_.open(path, {})) read(*file, result);
       check_settings(path);
     } catch (const TooManyMistakes&) {
-      out_.push_back({code::kLimit, Diagnostic::Severity::kError, fmt::format("{} mistakes are listed; the rest of the file was not checked", out_.size()), {path, 0x7fffffff, 0, 0}, {}, {}});
+      out_.push_back({code::kLimit,
+                      Diagnostic::Severity::kError,
+                      fmt::format("{} mistakes are listed; the rest of the file was not checked", out_.size()),
+                      {path, 0x7fffffff, 0, 0},
+                      {},
+                      {}});
     }
     std::stable_partition(out_.begin(), out_.end(), [&](const Diagnostic& d) { return d.at.file == path; });
     sort_diagnostics(out_);
@@ -114,12 +121,14 @@ class Loader {
       build_topology(document, value, scope);
     }
     for (const Document& document : file.documents) {
-      const auto built = std::find_if(topologies_.begin(), topologies_.end(), [&](const Built& b) { return b.document == &document; });
+      const auto built =
+          std::find_if(topologies_.begin(), topologies_.end(), [&](const Built& b) { return b.document == &document; });
       if (built != topologies_.end()) result.topologies.push_back(built->topology);
     }
   }
 
-  void read_scenario(const Document& document, const DocumentFile& file, LoadResult& result, std::set<const Document*>& used) {
+  void read_scenario(const Document& document, const DocumentFile& file, LoadResult& result,
+                     std::set<const Document*>& used) {
     const Value value = documents_.merged(document, file);
     Scope own;
     add_params(value, own);
@@ -144,12 +153,15 @@ class Loader {
     ScenarioReader reader(reading, topology, noted_);
     Scenario scenario = reader.read(value, documents_.names(Document::Kind::kTopology, file));
     if (const Node* seed = scope.find("seed") == nullptr ? settings_.find("seed") : nullptr) {
-      if (const auto number = reading.integer({seed, seed}, "`seed`", 0, 0x7fffffffffffffff)) scenario.seed = static_cast<std::uint64_t>(*number);
+      if (const auto number = reading.integer({seed, seed}, "`seed`", 0, 0x7fffffffffffffff))
+        scenario.seed = static_cast<std::uint64_t>(*number);
     }
+    check_expressions(scenario, out_);
     result.scenarios.push_back(std::move(scenario));
   }
 
-  std::optional<std::pair<const Document*, const DocumentFile*>> find_topology(const Value& scenario, const Scope& own, const DocumentFile& file) {
+  std::optional<std::pair<const Document*, const DocumentFile*>> find_topology(const Value& scenario, const Scope& own,
+                                                                               const DocumentFile& file) {
     Scope scope = own;
     override_params(scope);
     Reading reading(out_, scope);
@@ -180,8 +192,10 @@ class Loader {
     ScenarioReader(reading, nothing, noted).read(value, {});
     for (Diagnostic& d : all) {
       const bool about_names = d.code == code::kUndefined || d.code == code::kMatchesNothing;
-      const bool param_or_step = d.message.find("parameter") != std::string::npos || d.message.find("step") != std::string::npos;
-      if (!about_names || (param_or_step && d.message.find("firewall") == std::string::npos)) out_.push_back(std::move(d));
+      const bool param_or_step =
+          d.message.find("parameter") != std::string::npos || d.message.find("step") != std::string::npos;
+      if (!about_names || (param_or_step && d.message.find("firewall") == std::string::npos))
+        out_.push_back(std::move(d));
     }
   }
 
@@ -195,11 +209,17 @@ class Loader {
       }
       for (const Entry& param : reading.entries(entry.value, "params")) {
         known_.insert(std::string(param.name));
-        const bool fits = !param.name.empty() && std::all_of(param.name.begin(), param.name.end(), [](char c) {
-          return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
-        }) && !(param.name[0] >= '0' && param.name[0] <= '9') && param.name[0] != '-' && param.name[0] != '.';
+        const bool fits = !param.name.empty() &&
+                          std::all_of(param.name.begin(), param.name.end(),
+                                      [](char c) {
+                                        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                                               (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
+                                      }) &&
+                          !(param.name[0] >= '0' && param.name[0] <= '9') && param.name[0] != '-' &&
+                          param.name[0] != '.';
         if (!fits) {
-          reading.error(code::kBadValue, param.key_span(), fmt::format("`{}` is no name for a parameter", param.name), {}, "letters, digits, `_`, `-` and `.`; a letter first");
+          reading.error(code::kBadValue, param.key_span(), fmt::format("`{}` is no name for a parameter", param.name),
+                        {}, "letters, digits, `_`, `-` and `.`; a letter first");
           continue;
         }
         if (scope.params.size() >= kMaxParams) {
@@ -231,11 +251,16 @@ class Loader {
 
   void check_settings(const std::string& path) {
     for (const auto& [name, node] : settings_.values()) {
-      const bool special = name == "topology" || name == "seed" || (name.rfind("link.", 0) == 0 && name.find('.', 5) != std::string::npos);
+      const bool special = name == "topology" || name == "seed" ||
+                           (name.rfind("link.", 0) == 0 && name.find('.', 5) != std::string::npos);
       if (special || known_.count(name) != 0) continue;
       std::vector<std::string_view> names(known_.begin(), known_.end());
-      out_.push_back({code::kUndefined, Diagnostic::Severity::kError, fmt::format("--set {}: `{}` has no parameter `{}`", name, path, name), {"--set " + name, 0, 0, 0},
-                      did_you_mean(name, names), names.empty() ? "no `params` are defined" : "parameters: " + listed(names)});
+      out_.push_back({code::kUndefined,
+                      Diagnostic::Severity::kError,
+                      fmt::format("--set {}: `{}` has no parameter `{}`", name, path, name),
+                      {"--set " + name, 0, 0, 0},
+                      did_you_mean(name, names),
+                      names.empty() ? "no `params` are defined" : "parameters: " + listed(names)});
     }
   }
 
@@ -259,7 +284,8 @@ class Loader {
 }  // namespace
 
 bool LoadResult::ok() const {
-  return std::none_of(diagnostics.begin(), diagnostics.end(), [](const Diagnostic& d) { return d.severity == Diagnostic::Severity::kError; });
+  return std::none_of(diagnostics.begin(), diagnostics.end(),
+                      [](const Diagnostic& d) { return d.severity == Diagnostic::Severity::kError; });
 }
 
 LoadResult load_file(const std::string& path, const LoadOptions& options) { return Loader(options).load(path); }
@@ -278,10 +304,13 @@ void sort_diagnostics(Diagnostics& diagnostics) {
   std::map<std::string, std::size_t> order;
   for (const Diagnostic& d : diagnostics) order.emplace(d.at.file, order.size());
   std::stable_sort(diagnostics.begin(), diagnostics.end(), [&](const Diagnostic& a, const Diagnostic& b) {
-    return std::tuple(order.at(a.at.file), a.at.line, a.at.column) < std::tuple(order.at(b.at.file), b.at.line, b.at.column);
+    return std::tuple(order.at(a.at.file), a.at.line, a.at.column) <
+           std::tuple(order.at(b.at.file), b.at.line, b.at.column);
   });
   std::set<std::tuple<std::string, std::string, std::string, int, int>> seen;
-  const auto repeated = [&](const Diagnostic& d) { return !seen.emplace(d.code, d.message, d.at.file, d.at.line, d.at.column).second; };
+  const auto repeated = [&](const Diagnostic& d) {
+    return !seen.emplace(d.code, d.message, d.at.file, d.at.line, d.at.column).second;
+  };
   diagnostics.erase(std::remove_if(diagnostics.begin(), diagnostics.end(), repeated), diagnostics.end());
 }
 

@@ -33,7 +33,7 @@ using SourceTexts = std::map<std::string, std::shared_ptr<const std::string>>;
 struct LoadResult {
   std::vector<Scenario> scenarios;                          ///< of the given file, in file order; not of its includes
   std::vector<std::shared_ptr<const Topology>> topologies;  ///< of the given file; a scenario's own where one uses it
-  Diagnostics diagnostics;  ///< sorted by file and place; errors, warnings and notes
+  Diagnostics diagnostics;                                  ///< sorted by file and place; errors, warnings and notes
   SourceTexts sources;
 
   /// No errors (warnings and notes do not count). Otherwise scenarios and topologies may be missing or incomplete and
@@ -41,10 +41,11 @@ struct LoadResult {
   bool ok() const;
 };
 
-/// Reads, checks and expands a file with everything it names. Never throws for what the file contains; bounded memory and
-/// time (LoadOptions' limits) whatever the bytes are.
+/// Reads, checks and expands a file with everything it names. Never throws for what the file contains; bounded memory
+/// and time (LoadOptions' limits) whatever the bytes are.
 LoadResult load_file(const std::string& path, const LoadOptions& options = {});
-/// The same for a text at hand; `name` stands in for the path in messages, relative includes resolve against its folder.
+/// The same for a text at hand; `name` stands in for the path in messages, relative includes resolve against its
+/// folder.
 LoadResult load_text(std::string_view text, const std::string& name, const LoadOptions& options = {});
 
 /// Sorts by file (in order of first appearance), line and column, and drops exact repeats.

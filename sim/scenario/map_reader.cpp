@@ -14,15 +14,19 @@ bool extension(std::string_view key) { return key.substr(0, 2) == "x-"; }
 std::string_view expectation_of(ValueType type) {
   switch (type) {
     case ValueType::kMap:
-    case ValueType::kMapOf: return "a map";
-    case ValueType::kListOf: return "a list";
-    default: return "a value";
+    case ValueType::kMapOf:
+      return "a map";
+    case ValueType::kListOf:
+      return "a list";
+    default:
+      return "a value";
   }
 }
 
 }  // namespace
 
-MapReader::MapReader(Reading& reading, const KeyTable& table, const Value& map) : reading_(reading), table_(table), map_(map) {
+MapReader::MapReader(Reading& reading, const KeyTable& table, const Value& map)
+    : reading_(reading), table_(table), map_(map) {
   if (!map.is(Node::Kind::kMap)) {
     reading_.wrong_type(map, table.name, "a map");
     return;
@@ -40,7 +44,8 @@ void MapReader::check_keys(bool is_document) {
     const std::string_view best = nearest(entry.name, allowed);
     if (!best.empty()) meant_.insert(best);
     reading_.error(code::kUnknownKey, entry.key_span(), fmt::format("unknown key `{}` in {}", entry.name, table_.name),
-                   best.empty() ? std::string() : fmt::format("did you mean `{}`?", best), "allowed keys: " + listed(allowed, 60));
+                   best.empty() ? std::string() : fmt::format("did you mean `{}`?", best),
+                   "allowed keys: " + listed(allowed, 60));
   }
   for (const Key& key : table_.keys) {
     if (!key.required || has(key.name)) continue;
@@ -67,7 +72,8 @@ std::string MapReader::what(std::string_view key) const { return fmt::format("`{
 
 const Entry* MapReader::raw(std::string_view key, ValueType type) {
   const Key* known = table_.find(key);
-  DCSIM_CHECK_MSG(known != nullptr && known->type == type, fmt::format("{} of {} is read as another type than its table says", key, table_.name));
+  DCSIM_CHECK_MSG(known != nullptr && known->type == type,
+                  fmt::format("{} of {} is read as another type than its table says", key, table_.name));
   asked_.insert(key);
   const Entry* e = entry(key);
   if (e != nullptr && e->value.is(Node::Kind::kNull)) {
@@ -106,7 +112,8 @@ std::optional<Duration> MapReader::duration(std::string_view key) {
   if (!content) return std::nullopt;
   auto parsed = parse_duration(content->text);
   // Nobody means a latency of 250 seconds.
-  if (!parsed && (key == "latency" || key == "jitter") && parsed.error.suggestion == content->text + "s") parsed.error.suggestion = content->text + "ms";
+  if (!parsed && (key == "latency" || key == "jitter") && parsed.error.suggestion == content->text + "s")
+    parsed.error.suggestion = content->text + "ms";
   if (!parsed) reading_.bad_unit(e->value, parsed.error, what(key), "500ms, 1m30s, 5d");
   return parsed.value;
 }
@@ -158,7 +165,8 @@ void MapReader::version(std::string_view key) {
   if (e == nullptr) return;
   const auto number = reading_.integer(e->value, what(key), 0, 0);
   if (number && *number != 1) {
-    reading_.error(code::kUnsupported, e->value.span(), fmt::format("version {} of the language is not known", *number), {}, "this program reads version 1");
+    reading_.error(code::kUnsupported, e->value.span(), fmt::format("version {} of the language is not known", *number),
+                   {}, "this program reads version 1");
   }
 }
 
@@ -180,7 +188,8 @@ Labels MapReader::labels(std::string_view key) {
 
 void MapReader::done() {
   for (const Key& key : table_.keys) {
-    DCSIM_CHECK_MSG(asked_.count(key.name) != 0, fmt::format("{} of {} is in the table but nobody reads it", key.name, table_.name));
+    DCSIM_CHECK_MSG(asked_.count(key.name) != 0,
+                    fmt::format("{} of {} is in the table but nobody reads it", key.name, table_.name));
   }
 }
 

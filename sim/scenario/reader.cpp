@@ -29,13 +29,17 @@ bool name_part(char c) { return name_start(c) || (c >= '0' && c <= '9') || c == 
 
 bool yaml_boolean_word(std::string_view text) {
   std::string low(text);
-  std::transform(low.begin(), low.end(), low.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return low == "yes" || low == "no" || low == "on" || low == "off" || low == "true" || low == "false" || low == "y" || low == "n";
+  std::transform(low.begin(), low.end(), low.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  return low == "yes" || low == "no" || low == "on" || low == "off" || low == "true" || low == "false" || low == "y" ||
+         low == "n";
 }
 
 std::string_view boolean_meant(std::string_view word) {
   const char c = word.empty() ? 'n' : word[word.size() > 1 && (word[0] == 'o' || word[0] == 'O') ? 1 : 0];
-  return c == 'y' || c == 'Y' || c == 't' || c == 'T' || ((word[0] == 'o' || word[0] == 'O') && (c == 'n' || c == 'N')) ? "true" : "false";
+  return c == 'y' || c == 'Y' || c == 't' || c == 'T' || ((word[0] == 'o' || word[0] == 'O') && (c == 'n' || c == 'N'))
+             ? "true"
+             : "false";
 }
 
 bool is_bool_literal(std::string_view text) { return text == "true" || text == "false"; }
@@ -57,7 +61,8 @@ const Node* Scope::find(std::string_view name) const {
   return nullptr;
 }
 
-/// Follows the parameters that a parameter's value contains. Nested ones multiply, and may come back to where they began.
+/// Follows the parameters that a parameter's value contains. Nested ones multiply, and may come back to where they
+/// began.
 struct Scope::Walk {
   const Scope& scope;
   std::map<const Node*, Expanded> known;
@@ -94,10 +99,16 @@ void Scope::close(Diagnostics& out) {
   }
   for (auto& [param, value] : params) {
     if (std::find(bad.begin(), bad.end(), param) == bad.end()) continue;
-    out.push_back({code::kCycle, Diagnostic::Severity::kError, fmt::format("parameter `{}` contains itself, or expands to too many values", param), value->span(), {}, {}});
+    out.push_back({code::kCycle,
+                   Diagnostic::Severity::kError,
+                   fmt::format("parameter `{}` contains itself, or expands to too many values", param),
+                   value->span(),
+                   {},
+                   {}});
     value = nullptr;
   }
-  params.erase(std::remove_if(params.begin(), params.end(), [](const auto& p) { return p.second == nullptr; }), params.end());
+  params.erase(std::remove_if(params.begin(), params.end(), [](const auto& p) { return p.second == nullptr; }),
+               params.end());
 }
 
 void Scope::set(std::string_view name, const Node* value) {
@@ -110,8 +121,8 @@ void Scope::set(std::string_view name, const Node* value) {
   params.emplace_back(std::string(name), value);
 }
 
-void Reading::add(Diagnostic::Severity severity, const char* code, SourceSpan at, std::string message, std::string label,
-                  std::string help) {
+void Reading::add(Diagnostic::Severity severity, const char* code, SourceSpan at, std::string message,
+                  std::string label, std::string help) {
   check_room();
   out_.push_back({code, severity, std::move(message), std::move(at), std::move(label), std::move(help)});
 }
@@ -152,7 +163,8 @@ Value Reading::follow(const Node* node) {
   return value;
 }
 
-void Reading::merge(const Value& source, std::string_view what, std::vector<Entry>& out, std::set<std::string_view>& given, int depth) {
+void Reading::merge(const Value& source, std::string_view what, std::vector<Entry>& out,
+                    std::set<std::string_view>& given, int depth) {
   if (source.is(Node::Kind::kList) && depth == 0) {
     for (const Node* item : source.node->children) merge(follow(item), what, out, given, depth + 1);
     return;
@@ -177,7 +189,8 @@ std::vector<Entry> Reading::entries(const Value& map, std::string_view what) {
     const Node* named = key;
     for (int steps = 0; named->kind == Node::Kind::kAlias && steps < kMaxIndirections; ++steps) named = named->target;
     if (named->kind != Node::Kind::kScalar) {
-      error(code::kWrongType, key->span(), fmt::format("a key in {} must be a string, got {}", what, describe({named, key})));
+      error(code::kWrongType, key->span(),
+            fmt::format("a key in {} must be a string, got {}", what, describe({named, key})));
       continue;
     }
     const auto [it, fresh] = seen.emplace(named->text, key);
@@ -250,14 +263,16 @@ SpannedText Reading::text(const Value& value) {
         return in;
       }
       if (followed.is(Node::Kind::kList) || followed.is(Node::Kind::kMap)) {
-        error(code::kWrongType, where, fmt::format("parameter `{}` is {} and cannot stand inside a text", name, describe(followed)));
+        error(code::kWrongType, where,
+              fmt::format("parameter `{}` is {} and cannot stand inside a text", name, describe(followed)));
         return in;
       }
       replacement = followed.node->text;
       out.pieces.push_back({out.text.size(), where.line, where.column, std::max(1, where.end_column - where.column)});
       out.text += replacement;
       if (out.text.size() > kMaxSubstituted) {
-        error(code::kLimit, in.at, fmt::format("this text grows beyond {} bytes once its parameters are filled in", kMaxSubstituted));
+        error(code::kLimit, in.at,
+              fmt::format("this text grows beyond {} bytes once its parameters are filled in", kMaxSubstituted));
         return in;
       }
       replaced = true;
@@ -271,11 +286,16 @@ SpannedText Reading::text(const Value& value) {
 
 std::string Reading::describe(const Value& value) {
   switch (value.node->kind) {
-    case Node::Kind::kNull: return "nothing";
-    case Node::Kind::kList: return "a list";
-    case Node::Kind::kMap: return "a map";
-    case Node::Kind::kAlias: return "an alias";
-    case Node::Kind::kScalar: break;
+    case Node::Kind::kNull:
+      return "nothing";
+    case Node::Kind::kList:
+      return "a list";
+    case Node::Kind::kMap:
+      return "a map";
+    case Node::Kind::kAlias:
+      return "an alias";
+    case Node::Kind::kScalar:
+      break;
   }
   const std::string shown = value.node->text.size() > 60 ? value.node->text.substr(0, 57) + "..." : value.node->text;
   if (value.node->plain() && is_bool_literal(value.node->text)) return fmt::format("the boolean `{}`", shown);
@@ -284,12 +304,14 @@ std::string Reading::describe(const Value& value) {
 }
 
 void Reading::wrong_type(const Value& value, std::string_view what, std::string_view expected, std::string help) {
-  error(code::kWrongType, value.span(), fmt::format("{} must be {}, got {}", what, expected, describe(value)), {}, std::move(help));
+  error(code::kWrongType, value.span(), fmt::format("{} must be {}, got {}", what, expected, describe(value)), {},
+        std::move(help));
 }
 
 void Reading::bad_unit(const Value& value, const UnitError& problem, std::string_view what, std::string_view example) {
   error(code::kBadValue, value.span(), fmt::format("{}: {}", what, problem.message),
-        problem.suggestion.empty() ? std::string() : fmt::format("did you mean `{}`?", problem.suggestion), fmt::format("for example {}", example));
+        problem.suggestion.empty() ? std::string() : fmt::format("did you mean `{}`?", problem.suggestion),
+        fmt::format("for example {}", example));
 }
 
 std::optional<SpannedText> Reading::string(const Value& value, std::string_view what) {
@@ -297,7 +319,8 @@ std::optional<SpannedText> Reading::string(const Value& value, std::string_view 
     wrong_type(value, what, "a string");
     return std::nullopt;
   }
-  if (value.node->plain() && value.node == value.at && (looks_numeric(value.node->text) || is_bool_literal(value.node->text))) {
+  if (value.node->plain() && value.node == value.at &&
+      (looks_numeric(value.node->text) || is_bool_literal(value.node->text))) {
     wrong_type(value, what, "a string", fmt::format("quote it if it is meant as text: \"{}\"", value.node->text));
     return std::nullopt;
   }
@@ -314,7 +337,8 @@ std::optional<bool> Reading::boolean(const Value& value, std::string_view what) 
     }
     if (yaml_boolean_word(content)) {
       error(code::kWrongType, value.span(), fmt::format("{} must be true or false, got `{}`", what, content),
-            fmt::format("did you mean `{}`?", boolean_meant(content)), "only `true` and `false`, without quotes, are booleans");
+            fmt::format("did you mean `{}`?", boolean_meant(content)),
+            "only `true` and `false`, without quotes, are booleans");
       return std::nullopt;
     }
   }
@@ -322,7 +346,8 @@ std::optional<bool> Reading::boolean(const Value& value, std::string_view what) 
   return std::nullopt;
 }
 
-std::optional<std::int64_t> Reading::integer(const Value& value, std::string_view what, std::int64_t minimum, std::int64_t maximum) {
+std::optional<std::int64_t> Reading::integer(const Value& value, std::string_view what, std::int64_t minimum,
+                                             std::int64_t maximum) {
   if (!value.scalar()) {
     wrong_type(value, what, "a whole number");
     return std::nullopt;
@@ -336,9 +361,12 @@ std::optional<std::int64_t> Reading::integer(const Value& value, std::string_vie
     return std::nullopt;
   }
   if (!parsed) {
-    if (parsed.error.suggestion.empty()) wrong_type(value, what, "a decimal whole number");
-    else error(code::kBadValue, value.span(), fmt::format("{}: {}", what, parsed.error.message),
-               fmt::format("did you mean `{}`?", parsed.error.suggestion), "numbers are decimal; quote it if it is meant as text");
+    if (parsed.error.suggestion.empty())
+      wrong_type(value, what, "a decimal whole number");
+    else
+      error(code::kBadValue, value.span(), fmt::format("{}: {}", what, parsed.error.message),
+            fmt::format("did you mean `{}`?", parsed.error.suggestion),
+            "numbers are decimal; quote it if it is meant as text");
     return std::nullopt;
   }
   if ((minimum != 0 || maximum != 0) && (*parsed.value < minimum || *parsed.value > maximum)) {
@@ -360,7 +388,8 @@ std::optional<SpannedText> Reading::quantity(const Value& value, std::string_vie
   return content;
 }
 
-std::optional<std::size_t> Reading::choice(const Value& value, std::string_view what, std::span<const std::string_view> choices) {
+std::optional<std::size_t> Reading::choice(const Value& value, std::string_view what,
+                                           std::span<const std::string_view> choices) {
   const std::vector<std::string_view> names(choices.begin(), choices.end());
   std::string all;
   for (const std::string_view name : names) all += (all.empty() ? "" : ", ") + std::string(name);
@@ -371,7 +400,8 @@ std::optional<std::size_t> Reading::choice(const Value& value, std::string_view 
   const SpannedText content = text(value);
   const auto it = std::find(names.begin(), names.end(), content.view());
   if (it != names.end()) return static_cast<std::size_t>(it - names.begin());
-  error(code::kBadValue, value.span(), fmt::format("{} cannot be `{}`", what, content.text), did_you_mean(content.text, names), "one of: " + all);
+  error(code::kBadValue, value.span(), fmt::format("{} cannot be `{}`", what, content.text),
+        did_you_mean(content.text, names), "one of: " + all);
   return std::nullopt;
 }
 
@@ -380,7 +410,8 @@ std::optional<Address> Reading::ipv4(const Value& value, std::string_view what) 
   if (!content) return std::nullopt;
   const auto address = Address::parse(content->text);
   if (address && address->is_v4()) return address;
-  error(code::kBadValue, value.span(), fmt::format("{}: `{}` is not an IPv4 address", what, content->text), {}, "for example 10.20.10.11");
+  error(code::kBadValue, value.span(), fmt::format("{}: `{}` is not an IPv4 address", what, content->text), {},
+        "for example 10.20.10.11");
   return std::nullopt;
 }
 
@@ -391,12 +422,15 @@ std::optional<Cidr> Reading::cidr(const Value& value, std::string_view what) {
   if (!network) {
     const auto host = Address::parse(content->text);
     error(code::kBadValue, value.span(), fmt::format("{}: `{}` is not a network", what, content->text),
-          host && host->is_v4() ? fmt::format("did you mean `{}/24`?", content->text) : std::string(), "for example 10.20.10.0/24");
+          host && host->is_v4() ? fmt::format("did you mean `{}/24`?", content->text) : std::string(),
+          "for example 10.20.10.0/24");
     return std::nullopt;
   }
   const auto host = Address::parse(std::string_view(content->text).substr(0, content->text.find('/')));
   if (host && host->v4_value() != network->network) {
-    warn(code::kNoEffect, value.span(), fmt::format("{}: `{}` has host bits set, which mean nothing", what, content->text), fmt::format("did you mean `{}`?", network->text()));
+    warn(code::kNoEffect, value.span(),
+         fmt::format("{}: `{}` has host bits set, which mean nothing", what, content->text),
+         fmt::format("did you mean `{}`?", network->text()));
   }
   return network;
 }
@@ -412,7 +446,9 @@ std::optional<Duration> Reading::duration(const Value& value, std::string_view w
 std::vector<Value> Reading::list(const Value& value, std::string_view what, std::string_view of) {
   std::vector<Value> out;
   if (!value.is(Node::Kind::kList)) {
-    wrong_type(value, what, fmt::format("a list of {}", of), value.scalar() && of.substr(0, 4) != "two " ? fmt::format("write [{}]", value.node->text.substr(0, 60)) : "");
+    wrong_type(
+        value, what, fmt::format("a list of {}", of),
+        value.scalar() && of.substr(0, 4) != "two " ? fmt::format("write [{}]", value.node->text.substr(0, 60)) : "");
     return out;
   }
   for (const Node* item : value.node->children) out.push_back(follow(item));
@@ -436,14 +472,16 @@ ConfigValue Reading::config(const Value& value) {
   out.at = value.span();
   switch (value.node->kind) {
     case Node::Kind::kNull:
-    case Node::Kind::kAlias: break;
+    case Node::Kind::kAlias:
+      break;
     case Node::Kind::kList:
       out.kind = ConfigValue::Kind::kList;
       for (const Node* item : value.node->children) out.items.push_back(config(follow(item)));
       break;
     case Node::Kind::kMap:
       out.kind = ConfigValue::Kind::kMap;
-      for (const Entry& entry : entries(value, "config")) out.entries.push_back({std::string(entry.name), entry.key_span(), config(entry.value)});
+      for (const Entry& entry : entries(value, "config"))
+        out.entries.push_back({std::string(entry.name), entry.key_span(), config(entry.value)});
       break;
     case Node::Kind::kScalar: {
       out.text = text(value).text;
@@ -456,8 +494,8 @@ ConfigValue Reading::config(const Value& value) {
       } else if (const auto number = parse_integer(out.text)) {
         out.kind = ConfigValue::Kind::kInt;
         out.integer = *number.value;
-      } else if (looks_numeric(out.text) && out.text.find_first_of(".eE") != std::string::npos && out.text.find('x') == std::string::npos &&
-                 out.text.size() < 32) {
+      } else if (looks_numeric(out.text) && out.text.find_first_of(".eE") != std::string::npos &&
+                 out.text.find('x') == std::string::npos && out.text.size() < 32) {
         out.kind = ConfigValue::Kind::kFloat;
         out.real = std::strtod(out.text.c_str(), nullptr);
       }

@@ -29,14 +29,16 @@ struct Scope {
 
   const Node* find(std::string_view name) const;
   void set(std::string_view name, const Node* value);
-  /// Removes, with a complaint, parameters that contain themselves or expand beyond all bounds. Call once when complete.
+  /// Removes, with a complaint, parameters that contain themselves or expand beyond all bounds. Call once when
+  /// complete.
   void close(Diagnostics& out);
 
  private:
   struct Walk;
 };
 
-/// What a node is and where it stands: an alias or a `${param}` that is the whole scalar stands elsewhere than its value.
+/// What a node is and where it stands: an alias or a `${param}` that is the whole scalar stands elsewhere than its
+/// value.
 struct Value {
   const Node* node = nullptr;
   const Node* at = nullptr;
@@ -64,14 +66,14 @@ class Reading {
   void warn(const char* code, SourceSpan at, std::string message, std::string label = {}, std::string help = {});
   void note(const char* code, SourceSpan at, std::string message, std::string label = {}, std::string help = {});
   Diagnostics& out() { return out_; }
-  /// Throws TooManyMistakes once so many are listed that nobody reads on. Every complaint does; loops over what complains
-  /// elsewhere should.
+  /// Throws TooManyMistakes once so many are listed that nobody reads on. Every complaint does; loops over what
+  /// complains elsewhere should.
   void check_room() const;
   const Scope& scope() const { return scope_; }
 
   Value follow(const Node* node);
-  /// The entries of a map in file order; merge keys after a map's own keys. Reports duplicates, merges of what is no map
-  /// and keys that are no strings. Requires map.is(kMap).
+  /// The entries of a map in file order; merge keys after a map's own keys. Reports duplicates, merges of what is no
+  /// map and keys that are no strings. Requires map.is(kMap).
   std::vector<Entry> entries(const Value& map, std::string_view what);
   /// A scalar's text, parameters substituted. Requires value.scalar().
   SpannedText text(const Value& value);
@@ -83,10 +85,12 @@ class Reading {
   // Typed readings of one value; nullopt after a complaint. `what` names it: "`mtu` of link".
   std::optional<SpannedText> string(const Value& value, std::string_view what);
   std::optional<bool> boolean(const Value& value, std::string_view what);
-  std::optional<std::int64_t> integer(const Value& value, std::string_view what, std::int64_t minimum, std::int64_t maximum);
+  std::optional<std::int64_t> integer(const Value& value, std::string_view what, std::int64_t minimum,
+                                      std::int64_t maximum);
   /// A scalar for a parser of units. Takes bare numbers too, so that the parser can say what is missing.
   std::optional<SpannedText> quantity(const Value& value, std::string_view what, std::string_view example);
-  std::optional<std::size_t> choice(const Value& value, std::string_view what, std::span<const std::string_view> choices);
+  std::optional<std::size_t> choice(const Value& value, std::string_view what,
+                                    std::span<const std::string_view> choices);
   std::optional<Address> ipv4(const Value& value, std::string_view what);
   std::optional<Cidr> cidr(const Value& value, std::string_view what);
   std::optional<Duration> duration(const Value& value, std::string_view what);
@@ -97,8 +101,10 @@ class Reading {
   std::optional<TextMatch> text_match(const Value& value, std::string_view what);
 
  private:
-  void add(Diagnostic::Severity severity, const char* code, SourceSpan at, std::string message, std::string label, std::string help);
-  void merge(const Value& source, std::string_view what, std::vector<Entry>& entries, std::set<std::string_view>& given, int depth);
+  void add(Diagnostic::Severity severity, const char* code, SourceSpan at, std::string message, std::string label,
+           std::string help);
+  void merge(const Value& source, std::string_view what, std::vector<Entry>& entries, std::set<std::string_view>& given,
+             int depth);
   void selector_map(const Value& value, Selector& out);
   void pick(const Value& value, Selector& out);
 
@@ -107,8 +113,8 @@ class Reading {
   std::size_t budget_ = 2'000'000;  ///< nodes that list and map parameters may still add
 };
 
-/// Reads the map that `table` describes. Complains about unknown, duplicate and missing keys at once; every getter names a
-/// key of the table and must fit its type, and `done` demands that every key of the table was asked for.
+/// Reads the map that `table` describes. Complains about unknown, duplicate and missing keys at once; every getter
+/// names a key of the table and must fit its type, and `done` demands that every key of the table was asked for.
 class MapReader {
  public:
   MapReader(Reading& reading, const KeyTable& table, const Value& map);

@@ -16,17 +16,24 @@ constexpr int kMaxShownColumns = 160;
 
 std::string_view word(Severity severity) {
   switch (severity) {
-    case Severity::kError: return "error";
-    case Severity::kWarning: return "warning";
-    case Severity::kNote: return "note";
+    case Severity::kError:
+      return "error";
+    case Severity::kWarning:
+      return "warning";
+    case Severity::kNote:
+      return "note";
   }
   return "error";
 }
 
 struct Paint {
   bool on;
-  std::string operator()(std::string_view code, std::string_view text) const { return on ? fmt::format("\x1b[{}m{}\x1b[0m", code, text) : std::string(text); }
-  std::string_view tone(Severity severity) const { return severity == Severity::kError ? "1;31" : severity == Severity::kWarning ? "1;33" : "1;36"; }
+  std::string operator()(std::string_view code, std::string_view text) const {
+    return on ? fmt::format("\x1b[{}m{}\x1b[0m", code, text) : std::string(text);
+  }
+  std::string_view tone(Severity severity) const {
+    return severity == Severity::kError ? "1;31" : severity == Severity::kWarning ? "1;33" : "1;36";
+  }
 };
 
 /// The source line as columns of printable characters.
@@ -69,12 +76,15 @@ void source_block(std::string& out, const Diagnostic& d, const std::string& text
   const int end = std::clamp(d.at.end_column, column + 1, std::max(column + 1, last + 2));
   out += fmt::format("{} {}\n", margin, paint("1;34", "|"));
   out += fmt::format("{} {} {}\n", paint("1;34", number), paint("1;34", "|"), shown);
-  out += fmt::format("{} {} {}{}{}\n", margin, paint("1;34", "|"), std::string(static_cast<std::size_t>(column - first + shift), ' '),
-                     paint(paint.tone(d.severity), std::string(static_cast<std::size_t>(end - column), '^')), d.label.empty() ? "" : " " + paint(paint.tone(d.severity), d.label));
+  out += fmt::format("{} {} {}{}{}\n", margin, paint("1;34", "|"),
+                     std::string(static_cast<std::size_t>(column - first + shift), ' '),
+                     paint(paint.tone(d.severity), std::string(static_cast<std::size_t>(end - column), '^')),
+                     d.label.empty() ? "" : " " + paint(paint.tone(d.severity), d.label));
 }
 
 void render_one(std::string& out, const Diagnostic& d, const SourceTexts& sources, const Paint& paint) {
-  out += fmt::format("{}: {}\n", paint(paint.tone(d.severity), fmt::format("{}[{}]", word(d.severity), d.code)), paint("1", d.message));
+  out += fmt::format("{}: {}\n", paint(paint.tone(d.severity), fmt::format("{}[{}]", word(d.severity), d.code)),
+                     paint("1", d.message));
   const auto source = sources.find(d.at.file);
   const bool placed = d.at.line > 0 && d.at.column > 0;
   const std::string margin(placed ? std::to_string(d.at.line).size() : 1, ' ');
@@ -92,12 +102,18 @@ void render_one(std::string& out, const Diagnostic& d, const SourceTexts& source
 std::string escaped(std::string_view text, bool property) {
   std::string out;
   for (const char c : text) {
-    if (c == '%') out += "%25";
-    else if (c == '\n') out += "%0A";
-    else if (c == '\r') out += "%0D";
-    else if (property && c == ':') out += "%3A";
-    else if (property && c == ',') out += "%2C";
-    else out += c;
+    if (c == '%')
+      out += "%25";
+    else if (c == '\n')
+      out += "%0A";
+    else if (c == '\r')
+      out += "%0D";
+    else if (property && c == ':')
+      out += "%3A";
+    else if (property && c == ',')
+      out += "%2C";
+    else
+      out += c;
   }
   return out;
 }
@@ -149,12 +165,15 @@ std::string render_json(const Diagnostics& diagnostics) {
 std::string render_github(const Diagnostics& diagnostics) {
   std::string out;
   for (const Diagnostic& d : diagnostics) {
-    std::string_view command = d.severity == Severity::kError ? "error" : d.severity == Severity::kWarning ? "warning" : "notice";
+    std::string_view command = d.severity == Severity::kError     ? "error"
+                               : d.severity == Severity::kWarning ? "warning"
+                                                                  : "notice";
     out += fmt::format("::{} file={}", command, escaped(d.at.file, true));
     if (d.at.line > 0) out += fmt::format(",line={},col={}", d.at.line, d.at.column);
     if (d.at.line > 0 && d.at.end_column > d.at.column) out += fmt::format(",endColumn={}", d.at.end_column);
     const std::string help = joined_help(d);
-    out += fmt::format(",title={}::{}{}\n", escaped(d.code, true), escaped(d.message, false), help.empty() ? "" : escaped("; " + help, false));
+    out += fmt::format(",title={}::{}{}\n", escaped(d.code, true), escaped(d.message, false),
+                       help.empty() ? "" : escaped("; " + help, false));
   }
   return out;
 }

@@ -56,11 +56,12 @@ struct RunAction {
 struct FirewallAction {
   enum class Kind { kEnable, kDisable, kInsert, kDelete, kFlushConntrack };
   Kind kind = Kind::kEnable;
-  std::string firewall;  ///< kFlushConntrack: empty = every firewall
-  std::optional<FirewallRule> rule;    ///< kInsert
-  std::optional<std::uint32_t> index;  ///< kInsert: 0-based position among the rules of the file; none = see before/after
-  std::string before, after;           ///< kInsert: a rule's name; neither, and no index: at the end
-  std::string rule_name;               ///< kDelete
+  std::string firewall;              ///< kFlushConntrack: empty = every firewall
+  std::optional<FirewallRule> rule;  ///< kInsert
+  std::optional<std::uint32_t>
+      index;                  ///< kInsert: 0-based position among the rules of the file; none = see before/after
+  std::string before, after;  ///< kInsert: a rule's name; neither, and no index: at the end
+  std::string rule_name;      ///< kDelete
   SourceSpan at;
 };
 
@@ -94,8 +95,7 @@ struct HostAction {
   std::optional<Duration> duration;
 };
 
-using Action =
-    std::variant<ProcessAction, RunAction, FirewallAction, PartitionAction, ImpairAction, HostAction>;
+using Action = std::variant<ProcessAction, RunAction, FirewallAction, PartitionAction, ImpairAction, HostAction>;
 
 /// One line of the timeline. Steps at the same instant run in file order.
 struct Step {

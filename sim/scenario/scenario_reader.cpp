@@ -16,7 +16,8 @@ constexpr std::size_t kMaxCells = 1'000'000;
 
 std::string_view trimmed(std::string_view text) {
   const std::size_t first = text.find_first_not_of(' ');
-  return first == std::string_view::npos ? std::string_view() : text.substr(first, text.find_last_not_of(' ') - first + 1);
+  return first == std::string_view::npos ? std::string_view()
+                                         : text.substr(first, text.find_last_not_of(' ') - first + 1);
 }
 
 }  // namespace
@@ -33,14 +34,16 @@ Scenario ScenarioReader::read(const Value& value, const std::vector<std::string>
     s_.at = name->at;
   }
   if (const auto description = document.text("description")) s_.description = description->text;
-  for (const auto& [key, type] : {std::pair{"include", ValueType::kOneOrMany}, std::pair{"extends", ValueType::kText}, std::pair{"params", ValueType::kFree},
-                                  std::pair{"topology", ValueType::kName}}) {
+  for (const auto& [key, type] : {std::pair{"include", ValueType::kOneOrMany}, std::pair{"extends", ValueType::kText},
+                                  std::pair{"params", ValueType::kFree}, std::pair{"topology", ValueType::kName}}) {
     document.raw(key, type);  // the loader has followed them
   }
   if (const auto seed = document.integer("seed")) s_.seed = static_cast<std::uint64_t>(*seed);
   if (const auto duration = document.duration("duration")) {
     s_.duration = *duration;
-    if (duration->ns == 0) r_.error(code::kBadValue, document.entry("duration")->value.span(), "`duration` in scenario must be longer than 0");
+    if (duration->ns == 0)
+      r_.error(code::kBadValue, document.entry("duration")->value.span(),
+               "`duration` in scenario must be longer than 0");
   }
   read_timeline(document);
   read_faults(document);
@@ -88,7 +91,8 @@ std::optional<TimeRef> ScenarioReader::step_ref(MapReader& reader, std::string_v
       ref.offset = *from_start.value;
       return ref;
     }
-    r_.error(code::kUndefined, content->at, fmt::format("{} names a step, not a time", reader.what(key)), fmt::format("did you mean `at: {}`?", name));
+    r_.error(code::kUndefined, content->at, fmt::format("{} names a step, not a time", reader.what(key)),
+             fmt::format("did you mean `at: {}`?", name));
     return std::nullopt;
   }
   std::vector<std::string_view> names;
@@ -96,7 +100,8 @@ std::optional<TimeRef> ScenarioReader::step_ref(MapReader& reader, std::string_v
     if (!s.name.empty()) names.push_back(s.name);
   }
   const std::size_t at = content->text.find(name);
-  r_.error(code::kUndefined, at == std::string::npos ? content->at : content->span(at, at + name.size()), fmt::format("unknown step `{}`", name), did_you_mean(name, names),
+  r_.error(code::kUndefined, at == std::string::npos ? content->at : content->span(at, at + name.size()),
+           fmt::format("unknown step `{}`", name), did_you_mean(name, names),
            names.empty() ? "no step has a name" : "steps: " + listed(names));
   return std::nullopt;
 }
@@ -109,11 +114,13 @@ void ScenarioReader::check_selector(const std::optional<Selector>& selector) {
 void ScenarioReader::check_command(const SpannedText& command) {
   const std::string_view text = command.view();
   const std::size_t start = text.find_first_not_of(' ');
-  if (start == std::string_view::npos) return r_.error(code::kBadValue, command.at, "the command is empty", {}, "for example consul members");
+  if (start == std::string_view::npos)
+    return r_.error(code::kBadValue, command.at, "the command is empty", {}, "for example consul members");
   const std::size_t end = std::min(text.find(' ', start), text.size());
   const std::string_view program = text.substr(start, end - start);
   if (std::find(kCommands.begin(), kCommands.end(), program) == kCommands.end()) {
-    return r_.error(code::kBadValue, command.span(start, end), fmt::format("`{}` is no command that agents have", program),
+    return r_.error(code::kBadValue, command.span(start, end),
+                    fmt::format("`{}` is no command that agents have", program),
                     did_you_mean(program, {kCommands.begin(), kCommands.end()}), "consul, serf, curl or dig");
   }
   if (end >= text.size()) r_.error(code::kBadValue, command.at, fmt::format("`{}` needs a subcommand", program));
@@ -130,9 +137,12 @@ void ScenarioReader::read_faults(MapReader& document) {
     for (const char* key : {"kinds", "kind"}) {
       const Entry* kinds = reader.raw(key, ValueType::kOneOrMany);
       if (kinds == nullptr) continue;
-      for (SpannedText& kind : r_.one_or_many(kinds->value, reader.what(key))) fault.kinds.push_back(std::move(kind.text));
+      for (SpannedText& kind : r_.one_or_many(kinds->value, reader.what(key)))
+        fault.kinds.push_back(std::move(kind.text));
     }
-    if (reader.usable() && !reader.has("kinds") && !reader.has("kind") && !reader.misspelt("kinds") && !reader.misspelt("kind")) r_.error(code::kMissingKey, item.span(), "missing key `kinds` in fault", {}, "for example kinds: [crash, pause]");
+    if (reader.usable() && !reader.has("kinds") && !reader.has("kind") && !reader.misspelt("kinds") &&
+        !reader.misspelt("kind"))
+      r_.error(code::kMissingKey, item.span(), "missing key `kinds` in fault", {}, "for example kinds: [crash, pause]");
     fault.targets = reader.selector("targets");
     check_selector(fault.targets);
     fault.interval = reader.duration("interval");
@@ -156,13 +166,15 @@ void ScenarioReader::read_workload(MapReader& document) {
     if (const auto name = reader.text("name", ValueType::kName)) {
       w.name = name->text;
       w.at = name->at;
-      if (!names.insert(w.name).second) r_.error(code::kDuplicateName, w.at, fmt::format("a second workload is called `{}`", w.name));
+      if (!names.insert(w.name).second)
+        r_.error(code::kDuplicateName, w.at, fmt::format("a second workload is called `{}`", w.name));
     }
     w.agents = reader.selector("agents");
     check_selector(w.agents);
     w.from = reader.duration("from").value_or(Duration{});
     w.until = reader.duration("until");
-    if (w.until && *w.until <= w.from) r_.error(code::kConflict, reader.key_span("until"), "`until` of this workload is not after its `from`");
+    if (w.until && *w.until <= w.from)
+      r_.error(code::kConflict, reader.key_span("until"), "`until` of this workload is not after its `from`");
     if (const auto run = reader.text("run")) {
       check_command(*run);
       w.run = *run;
@@ -176,8 +188,10 @@ void ScenarioReader::read_workload(MapReader& document) {
         gap.done();
         w.every = constant ? constant : exponential;
         w.gap = constant ? Workload::Gap::kConstant : Workload::Gap::kExponential;
-        if (gap.has("constant") && gap.has("exponential")) r_.error(code::kConflict, gap.key_span("exponential"), "`constant` and `exponential` exclude each other");
-        if (!gap.has("constant") && !gap.has("exponential")) r_.error(code::kMissingKey, every->value.span(), "`every` needs `constant` or `exponential`");
+        if (gap.has("constant") && gap.has("exponential"))
+          r_.error(code::kConflict, gap.key_span("exponential"), "`constant` and `exponential` exclude each other");
+        if (!gap.has("constant") && !gap.has("exponential"))
+          r_.error(code::kMissingKey, every->value.span(), "`every` needs `constant` or `exponential`");
       } else {
         w.every = r_.duration(every->value, reader.what("every"));
       }
@@ -197,11 +211,13 @@ void ScenarioReader::read_record(MapReader& document) {
     if (events->value.is(Node::Kind::kList)) {
       s_.record.events = Record::Events::kListed;
       for (const Value& item : r_.list(events->value, reader.what("events"), "event names")) {
-        if (auto name = r_.string(item, reader.what("events"))) s_.record.event_names.emplace_back(name->text, name->at);
+        if (auto name = r_.string(item, reader.what("events")))
+          s_.record.event_names.emplace_back(name->text, name->at);
       }
     } else {
       constexpr std::array<std::string_view, 2> kWords = {"all", "none"};
-      if (const auto word = r_.choice(events->value, reader.what("events"), kWords)) s_.record.events = *word == 0 ? Record::Events::kAll : Record::Events::kNone;
+      if (const auto word = r_.choice(events->value, reader.what("events"), kWords))
+        s_.record.events = *word == 0 ? Record::Events::kAll : Record::Events::kNone;
     }
   }
   if (const Entry* packets = reader.raw("packets", ValueType::kMap)) {
@@ -213,7 +229,8 @@ void ScenarioReader::read_record(MapReader& document) {
     p.done();
   }
   s_.record.sample_interval = reader.duration("sample_interval");
-  if (s_.record.sample_interval && s_.record.sample_interval->ns == 0) r_.error(code::kBadValue, reader.entry("sample_interval")->value.span(), "`sample_interval` must be longer than 0");
+  if (s_.record.sample_interval && s_.record.sample_interval->ns == 0)
+    r_.error(code::kBadValue, reader.entry("sample_interval")->value.span(), "`sample_interval` must be longer than 0");
   reader.done();
 }
 
@@ -228,13 +245,15 @@ void ScenarioReader::read_expect(MapReader& document) {
     if (const auto name = reader.text("name", ValueType::kName)) {
       e.name = name->text;
       e.at = name->at;
-      if (!names.insert(e.name).second) r_.error(code::kDuplicateName, e.at, fmt::format("a second expectation is called `{}`", e.name));
+      if (!names.insert(e.name).second)
+        r_.error(code::kDuplicateName, e.at, fmt::format("a second expectation is called `{}`", e.name));
     }
     std::vector<std::string_view> given;
-    constexpr std::array<std::pair<std::string_view, Expectation::Kind>, 4> kKinds = {{{"always", Expectation::Kind::kAlways},
-                                                                                      {"never", Expectation::Kind::kNever},
-                                                                                      {"eventually", Expectation::Kind::kEventually},
-                                                                                      {"finally", Expectation::Kind::kFinally}}};
+    constexpr std::array<std::pair<std::string_view, Expectation::Kind>, 4> kKinds = {
+        {{"always", Expectation::Kind::kAlways},
+         {"never", Expectation::Kind::kNever},
+         {"eventually", Expectation::Kind::kEventually},
+         {"finally", Expectation::Kind::kFinally}}};
     for (const auto& [key, kind] : kKinds) {
       if (reader.has(key)) given.push_back(key);
       const auto expression = reader.text(key, ValueType::kExpression);
@@ -245,8 +264,11 @@ void ScenarioReader::read_expect(MapReader& document) {
     }
     bool misspelt = false;
     for (const auto& [key, kind] : kKinds) misspelt = misspelt || reader.misspelt(key);
-    if (reader.usable() && given.empty() && !misspelt) r_.error(code::kMissingKey, item.span(), "an expectation needs `always`, `never`, `eventually` or `finally`");
-    for (std::size_t i = 1; i < given.size(); ++i) r_.error(code::kConflict, reader.key_span(given[i]), fmt::format("`{}` and `{}` exclude each other", given[0], given[i]), {}, "write two expectations");
+    if (reader.usable() && given.empty() && !misspelt)
+      r_.error(code::kMissingKey, item.span(), "an expectation needs `always`, `never`, `eventually` or `finally`");
+    for (std::size_t i = 1; i < given.size(); ++i)
+      r_.error(code::kConflict, reader.key_span(given[i]),
+               fmt::format("`{}` and `{}` exclude each other", given[0], given[i]), {}, "write two expectations");
     e.after = step_ref(reader, "after", false);
     e.until = step_ref(reader, "until", false);
     e.within = reader.duration("within");
@@ -256,7 +278,9 @@ void ScenarioReader::read_expect(MapReader& document) {
     reader.done();
     if (!given.empty() && given[0] != "eventually") {
       for (const char* key : {"within", "for"}) {
-        if (reader.has(key)) r_.error(code::kConflict, reader.key_span(key), fmt::format("`{}` goes with `eventually`, not with `{}`", key, given[0]));
+        if (reader.has(key))
+          r_.error(code::kConflict, reader.key_span(key),
+                   fmt::format("`{}` goes with `eventually`, not with `{}`", key, given[0]));
       }
     }
     s_.expect.push_back(std::move(e));
@@ -266,7 +290,8 @@ void ScenarioReader::read_expect(MapReader& document) {
 void ScenarioReader::read_metrics(MapReader& document) {
   const Entry* entry = document.raw("metrics", ValueType::kMapOf);
   if (entry == nullptr) return;
-  if (!entry->value.is(Node::Kind::kMap)) return r_.wrong_type(entry->value, document.what("metrics"), "a map of metrics");
+  if (!entry->value.is(Node::Kind::kMap))
+    return r_.wrong_type(entry->value, document.what("metrics"), "a map of metrics");
   const KeyTable& table = *scenario_keys().find("metrics")->table;
   for (const Entry& item : r_.entries(entry->value, "metrics")) {
     MapReader reader(r_, table, item.value);
@@ -305,19 +330,52 @@ bool ScenarioReader::sweepable(std::string_view name, const SourceSpan& at) {
     std::vector<std::string_view> links;
     for (const Link& l : topology_->links) links.push_back(l.name);
     const bool known = topology_->link(link) != nullptr;
-    if (!known) r_.error(code::kUndefined, at, fmt::format("unknown link `{}`", link), did_you_mean(link, links), "links: " + listed(links));
+    if (!known)
+      r_.error(code::kUndefined, at, fmt::format("unknown link `{}`", link), did_you_mean(link, links),
+               "links: " + listed(links));
     std::vector<std::string_view> attributes;
     for (const Key& key : topology_keys().find("links")->table->keys) {
       if (key.name != "name" && key.name != "endpoints") attributes.push_back(key.name);
     }
     const bool settable = std::find(attributes.begin(), attributes.end(), attribute) != attributes.end();
-    if (!settable) r_.error(code::kUnknownKey, at, fmt::format("unknown key `{}` in link", attribute), did_you_mean(attribute, attributes), "allowed keys: " + listed(attributes));
+    if (!settable)
+      r_.error(code::kUnknownKey, at, fmt::format("unknown key `{}` in link", attribute),
+               did_you_mean(attribute, attributes), "allowed keys: " + listed(attributes));
     return known && settable;
   }
   std::vector<std::string_view> names = {"topology", "seed"};
   for (const auto& [param, node] : r_.scope().params) names.push_back(param);
-  r_.error(code::kUndefined, at, fmt::format("unknown parameter `{}`", name), did_you_mean(name, names), "parameters: " + listed(names) + ", or link.NAME.ATTRIBUTE");
+  r_.error(code::kUndefined, at, fmt::format("unknown parameter `{}`", name), did_you_mean(name, names),
+           "parameters: " + listed(names) + ", or link.NAME.ATTRIBUTE");
   return false;
+}
+
+/// A value that a sweep gives a link's attribute.
+void ScenarioReader::check_link_value(std::string_view name, const Value& item, const std::string& text) {
+  if (r_.scope().find(name) != nullptr || name.substr(0, 5) != "link.") return;
+  const std::string_view attribute = name.substr(name.rfind('.') + 1);
+  const std::string what = fmt::format("`{}` in matrix", name);
+  const auto complain = [&](const auto& parsed, std::string_view example) {
+    if (!parsed) r_.bad_unit(item, parsed.error, what, example);
+  };
+  switch (const Key& key = *topology_keys().find("links")->table->find(attribute); key.type) {
+    case ValueType::kDuration:
+      return complain(parse_duration(text), "500ms");
+    case ValueType::kPercent:
+      return complain(parse_percent(text), "0.05%");
+    case ValueType::kBandwidth:
+      return complain(parse_bandwidth(text), "10Gbit");
+    case ValueType::kSize:
+      return complain(parse_size(text), "64KiB");
+    case ValueType::kInteger:
+      (void)r_.integer(item, what, key.minimum, key.maximum);
+      return;
+    case ValueType::kEnum:
+      (void)r_.choice(item, what, key.choices);
+      return;
+    default:
+      return;
+  }
 }
 
 void ScenarioReader::read_matrix(const Entry& entry, Sweep& sweep, const std::vector<std::string>& topologies) {
@@ -328,7 +386,8 @@ void ScenarioReader::read_matrix(const Entry& entry, Sweep& sweep, const std::ve
     const std::string what = fmt::format("`{}` in matrix", row.name);
     std::vector<std::string> values;
     const std::vector<Value> items = r_.list(row.value, what, "values");
-    if (row.value.is(Node::Kind::kList) && items.empty()) r_.error(code::kBadValue, row.value.span(), what + " has no values");
+    if (row.value.is(Node::Kind::kList) && items.empty())
+      r_.error(code::kBadValue, row.value.span(), what + " has no values");
     for (const Value& item : items) {
       if (!item.scalar()) {
         r_.wrong_type(item, what, "a single value");
@@ -337,14 +396,17 @@ void ScenarioReader::read_matrix(const Entry& entry, Sweep& sweep, const std::ve
       const SpannedText value = r_.text(item);
       if (row.name == "topology" && std::find(topologies.begin(), topologies.end(), value.text) == topologies.end()) {
         const std::vector<std::string_view> names(topologies.begin(), topologies.end());
-        r_.error(code::kUndefined, value.at, fmt::format("unknown topology `{}`", value.text), did_you_mean(value.text, names), "topologies: " + listed(names));
+        r_.error(code::kUndefined, value.at, fmt::format("unknown topology `{}`", value.text),
+                 did_you_mean(value.text, names), "topologies: " + listed(names));
       }
+      check_link_value(row.name, item, value.text);
       values.push_back(value.text);
     }
     cells = std::min(kMaxCells + 1, cells * std::max<std::size_t>(values.size(), 1));
     sweep.matrix.emplace_back(std::string(row.name), std::move(values));
   }
-  if (cells > kMaxCells) r_.error(code::kLimit, entry.key_span(), fmt::format("this matrix has more than {} cells", kMaxCells));
+  if (cells > kMaxCells)
+    r_.error(code::kLimit, entry.key_span(), fmt::format("this matrix has more than {} cells", kMaxCells));
 }
 
 std::vector<Assignment> ScenarioReader::assignments(MapReader& reader, std::string_view key) {
@@ -359,8 +421,10 @@ std::vector<Assignment> ScenarioReader::assignments(MapReader& reader, std::stri
     Assignment cell;
     for (const Entry& pair : r_.entries(item, key)) {
       if (!sweepable(pair.name, pair.key_span())) continue;
-      if (!pair.value.scalar()) r_.wrong_type(pair.value, fmt::format("`{}` in {}", pair.name, key), "a single value");
-      else cell.emplace_back(std::string(pair.name), r_.text(pair.value).text);
+      if (!pair.value.scalar())
+        r_.wrong_type(pair.value, fmt::format("`{}` in {}", pair.name, key), "a single value");
+      else
+        cell.emplace_back(std::string(pair.name), r_.text(pair.value).text);
     }
     out.push_back(std::move(cell));
   }
@@ -379,9 +443,13 @@ void ScenarioReader::read_sweep(MapReader& document, const std::vector<std::stri
       const auto first = parse_unsigned(content->view().substr(0, dots));
       const auto last = dots == std::string::npos ? first : parse_unsigned(content->view().substr(dots + 2));
       if (!first || !last) {
-        r_.error(code::kBadValue, content->at, fmt::format("{}: `{}` is not a range of seeds", reader.what("seeds"), content->text), {}, "for example 1..30");
+        r_.error(code::kBadValue, content->at,
+                 fmt::format("{}: `{}` is not a range of seeds", reader.what("seeds"), content->text), {},
+                 "for example 1..30");
       } else if (*first.value > *last.value) {
-        r_.error(code::kBadValue, content->at, fmt::format("{}: `{}` runs backwards", reader.what("seeds"), content->text), fmt::format("did you mean `{}..{}`?", *last.value, *first.value));
+        r_.error(code::kBadValue, content->at,
+                 fmt::format("{}: `{}` runs backwards", reader.what("seeds"), content->text),
+                 fmt::format("did you mean `{}..{}`?", *last.value, *first.value));
       } else if (*last.value - *first.value >= kMaxSeeds) {
         r_.error(code::kLimit, content->at, fmt::format("{} has more than {} seeds", reader.what("seeds"), kMaxSeeds));
       } else {

@@ -33,7 +33,8 @@ class ScenarioReader {
   std::optional<ProcessAction> process_action(MapReader& reader, std::string_view key, ProcessAction::Kind kind);
   RunAction run_action(MapReader& reader, const std::optional<Selector>& agent);
   std::optional<RunExpect> run_expect(MapReader& reader);
-  HostAction host_action(MapReader& reader, std::string_view key, HostAction::Kind kind, const std::optional<Selector>& agent);
+  HostAction host_action(MapReader& reader, std::string_view key, HostAction::Kind kind,
+                         const std::optional<Selector>& agent);
   void check_cycles();
   void check_times();
   bool add_rule(const std::string& firewall, const std::string& rule);
@@ -58,6 +59,7 @@ class ScenarioReader {
   void read_metrics(MapReader& document);
   void read_sweep(MapReader& document, const std::vector<std::string>& topologies);
   void read_matrix(const Entry& entry, Sweep& sweep, const std::vector<std::string>& topologies);
+  void check_link_value(std::string_view name, const Value& item, const std::string& text);
   bool sweepable(std::string_view name, const SourceSpan& at);
   std::vector<Assignment> assignments(MapReader& reader, std::string_view key);
 

@@ -21,19 +21,23 @@ std::string_view trimmed(std::string_view text, std::size_t& offset) {
   return text.substr(first, text.find_last_not_of(" \t\n") - first + 1);
 }
 
-void fail(Diagnostics& out, const char* code, SourceSpan at, std::string message, std::string label = {}, std::string help = {}) {
-  out.push_back({code, Diagnostic::Severity::kError, std::move(message), std::move(at), std::move(label), std::move(help)});
+void fail(Diagnostics& out, const char* code, SourceSpan at, std::string message, std::string label = {},
+          std::string help = {}) {
+  out.push_back(
+      {code, Diagnostic::Severity::kError, std::move(message), std::move(at), std::move(label), std::move(help)});
 }
 
 /// One comma-separated part: `key=value`, `key!=value` or a name.
-void parse_part(const SpannedText& text, std::string_view part, std::size_t offset, Selector::Term& term, Diagnostics& out) {
+void parse_part(const SpannedText& text, std::string_view part, std::size_t offset, Selector::Term& term,
+                Diagnostics& out) {
   const SourceSpan at = text.span(offset, offset + part.size());
   const std::size_t equals = part.find('=');
   if (equals == std::string_view::npos) {
     if (part == "all") {
       term.all = true;
     } else if (!term.name.empty()) {
-      fail(out, code::kSelector, at, fmt::format("`{}, {}` asks for one agent that is both", term.name, part), {}, "for either of them write a list: [a, b]");
+      fail(out, code::kSelector, at, fmt::format("`{}, {}` asks for one agent that is both", term.name, part), {},
+           "for either of them write a list: [a, b]");
     } else {
       term.name = part;
     }
@@ -45,13 +49,16 @@ void parse_part(const SpannedText& text, std::string_view part, std::size_t offs
   std::string_view value = part.substr(equals + 1);
   if (!value.empty() && value[0] == '=') value.remove_prefix(1);
   value = trimmed(value, ignored);
-  if (value.size() >= 2 && value.front() == value.back() && (value.front() == '"' || value.front() == '\'')) value = value.substr(1, value.size() - 2);
+  if (value.size() >= 2 && value.front() == value.back() && (value.front() == '"' || value.front() == '\''))
+    value = value.substr(1, value.size() - 2);
   if (key.empty() || value.empty()) {
-    fail(out, code::kSelector, at, fmt::format("`{}` is not a label condition", part), {}, "write key=value, for example role=client");
+    fail(out, code::kSelector, at, fmt::format("`{}` is not a label condition", part), {},
+         "write key=value, for example role=client");
     return;
   }
   if (value.find('=') != std::string_view::npos) {
-    fail(out, code::kSelector, at, fmt::format("`{}` has two `=`", part), {}, "separate conditions by commas: role=client, dc=dc1");
+    fail(out, code::kSelector, at, fmt::format("`{}` has two `=`", part), {},
+         "separate conditions by commas: role=client, dc=dc1");
     return;
   }
   term.labels.push_back({std::string(key), std::string(value), negate, at});
@@ -64,12 +71,18 @@ bool zone_matches(const Selector::Term& term, const Topology& topology, const Ag
 bool label_matches(const LabelMatch& match, const Topology& topology, std::uint32_t index) {
   const Agent& agent = topology.agents[index];
   bool equal = false;
-  if (match.key == "zone") equal = topology.zones[agent.zone].name == match.value;
-  else if (match.key == "dc") equal = topology.datacenters[agent.datacenter].name == match.value;
-  else if (match.key == "kind") equal = match.value == (agent.kind == AgentKind::kSerf ? "serf" : "consul");
-  else if (match.key == "name") equal = agent.full_name == match.value || agent.name == match.value;
-  else if (match.key == "group") equal = topology.groups[agent.group].pattern == match.value;
-  else equal = topology.label(index, match.key) == match.value;
+  if (match.key == "zone")
+    equal = topology.zones[agent.zone].name == match.value;
+  else if (match.key == "dc")
+    equal = topology.datacenters[agent.datacenter].name == match.value;
+  else if (match.key == "kind")
+    equal = match.value == (agent.kind == AgentKind::kSerf ? "serf" : "consul");
+  else if (match.key == "name")
+    equal = agent.full_name == match.value || agent.name == match.value;
+  else if (match.key == "group")
+    equal = topology.groups[agent.group].pattern == match.value;
+  else
+    equal = topology.label(index, match.key) == match.value;
   return equal != match.negate;
 }
 
@@ -91,18 +104,23 @@ bool term_matches(const Selector::Term& term, const Named& named, const Topology
   const Agent& agent = topology.agents[index];
   if (!term.name.empty() && named.agent != index && !(named.zone && *named.zone == agent.zone)) return false;
   if (!term.zones.empty() && !zone_matches(term, topology, agent)) return false;
-  if (!term.dcs.empty() && std::find(term.dcs.begin(), term.dcs.end(), topology.datacenters[agent.datacenter].name) == term.dcs.end()) return false;
+  if (!term.dcs.empty() &&
+      std::find(term.dcs.begin(), term.dcs.end(), topology.datacenters[agent.datacenter].name) == term.dcs.end())
+    return false;
   if (term.cidr && !(agent.address.is_v4() && term.cidr->contains(agent.address.v4_value()))) return false;
-  return std::all_of(term.labels.begin(), term.labels.end(), [&](const LabelMatch& m) { return label_matches(m, topology, index); });
+  return std::all_of(term.labels.begin(), term.labels.end(),
+                     [&](const LabelMatch& m) { return label_matches(m, topology, index); });
 }
 
 /// Whether any agent matches. Labels belong to groups, so one agent of each tells, unless single agents are asked for.
 bool any_match(const Selector::Term& term, const Topology& topology) {
   const Named named = lookup(term, topology);
   if (named.agent) return term_matches(term, named, topology, *named.agent);
-  const bool by_group = !term.cidr && std::none_of(term.labels.begin(), term.labels.end(), [](const LabelMatch& m) { return m.key == "name"; });
+  const bool by_group = !term.cidr && std::none_of(term.labels.begin(), term.labels.end(),
+                                                   [](const LabelMatch& m) { return m.key == "name"; });
   if (by_group) {
-    for (std::uint32_t i = 0; i < topology.agents.size(); i += std::max(1u, topology.groups[topology.agents[i].group].count)) {
+    for (std::uint32_t i = 0; i < topology.agents.size();
+         i += std::max(1u, topology.groups[topology.agents[i].group].count)) {
       if (term_matches(term, named, topology, i)) return true;
     }
     return false;
@@ -114,7 +132,8 @@ bool any_match(const Selector::Term& term, const Topology& topology) {
 }
 
 bool only_names_zones(const Selector::Term& term, const Named& named) {
-  return !term.all && term.labels.empty() && term.dcs.empty() && !term.cidr && (named.zone || (term.name.empty() && !term.zones.empty()));
+  return !term.all && term.labels.empty() && term.dcs.empty() && !term.cidr &&
+         (named.zone || (term.name.empty() && !term.zones.empty()));
 }
 
 std::vector<std::string_view> zone_names(const Topology& topology) {
@@ -131,14 +150,16 @@ std::vector<std::string_view> dc_names(const Topology& topology) {
 
 bool check_zone(std::string_view zone, const SourceSpan& at, const Topology& topology, Diagnostics& out) {
   if (topology.zone_index(zone)) return true;
-  fail(out, code::kUndefined, at, fmt::format("unknown zone `{}`", zone), did_you_mean(zone, zone_names(topology)), "zones: " + listed(zone_names(topology)));
+  fail(out, code::kUndefined, at, fmt::format("unknown zone `{}`", zone), did_you_mean(zone, zone_names(topology)),
+       "zones: " + listed(zone_names(topology)));
   return false;
 }
 
 bool check_dc(std::string_view dc, const SourceSpan& at, const Topology& topology, Diagnostics& out) {
   const auto names = dc_names(topology);
   if (std::find(names.begin(), names.end(), dc) != names.end()) return true;
-  fail(out, code::kUndefined, at, fmt::format("unknown datacenter `{}`", dc), did_you_mean(dc, names), "datacenters: " + listed(names));
+  fail(out, code::kUndefined, at, fmt::format("unknown datacenter `{}`", dc), did_you_mean(dc, names),
+       "datacenters: " + listed(names));
   return false;
 }
 
@@ -151,14 +172,17 @@ bool check_name(const Selector::Term& term, const Topology& topology, Diagnostic
     if (names.size() < kMaxCandidates) names.push_back(agent.full_name);
   }
   if (shared > 1) {
-    fail(out, code::kUndefined, term.at, fmt::format("`{}` is the name of {} agents", term.name, shared), {}, "say which: NAME.DATACENTER");
+    fail(out, code::kUndefined, term.at, fmt::format("`{}` is the name of {} agents", term.name, shared), {},
+         "say which: NAME.DATACENTER");
     return false;
   }
   const bool label = std::any_of(topology.groups.begin(), topology.groups.end(), [&](const AgentGroup& g) {
     return std::any_of(g.labels.begin(), g.labels.end(), [&](const auto& l) { return l.second == term.name; });
   });
-  fail(out, code::kUndefined, term.at, fmt::format("unknown agent or zone `{}`", term.name), did_you_mean(term.name, names),
-       label ? "a label is selected as key=value, for example role=" + term.name : "zones: " + listed(zone_names(topology)));
+  fail(out, code::kUndefined, term.at, fmt::format("unknown agent or zone `{}`", term.name),
+       did_you_mean(term.name, names),
+       label ? "a label is selected as key=value, for example role=" + term.name
+             : "zones: " + listed(zone_names(topology)));
   return false;
 }
 
@@ -177,8 +201,10 @@ Selector parse_selector(const SpannedText& text, Diagnostics& out) {
     std::size_t offset = from;
     const std::string_view part = trimmed(text.view().substr(from, comma - from), offset);
     if (part.empty()) {
-      fail(out, code::kSelector, text.span(from, comma), text.text.find_first_not_of(" \t\n") == std::string::npos ? "the selector is empty" : "the selector has an empty part", {},
-           "for example all, alpha-1.dc1 or \"role=client, dc=dc1\"");
+      fail(out, code::kSelector, text.span(from, comma),
+           text.text.find_first_not_of(" \t\n") == std::string::npos ? "the selector is empty"
+                                                                     : "the selector has an empty part",
+           {}, "for example all, alpha-1.dc1 or \"role=client, dc=dc1\"");
     } else {
       parse_part(text, part, offset, term, out);
       parts = true;
@@ -202,7 +228,12 @@ bool check(const Selector& selector, const Topology& topology, Diagnostics& out)
     good = good && known;
     if (!known || term.labels.empty() || term.cidr || any_match(term, topology)) continue;
     const SourceSpan at = term.labels.front().at;
-    out.push_back({code::kMatchesNothing, Diagnostic::Severity::kWarning, fmt::format("no agent matches `{}`", selector.text), at, {}, {}});
+    out.push_back({code::kMatchesNothing,
+                   Diagnostic::Severity::kWarning,
+                   fmt::format("no agent matches `{}`", selector.text),
+                   at,
+                   {},
+                   {}});
   }
   return good;
 }
@@ -226,10 +257,12 @@ std::vector<std::uint32_t> resolve(const Selector& selector, const Topology& top
   std::size_t wanted = out.size();
   if (selector.pick.kind == Pick::Kind::kCount) wanted = std::min<std::size_t>(selector.pick.count, out.size());
   if (selector.pick.kind == Pick::Kind::kShare) {
-    wanted = static_cast<std::size_t>((std::uint64_t{out.size()} * selector.pick.billionths + 999'999'999u) / 1'000'000'000u);
+    wanted = static_cast<std::size_t>((std::uint64_t{out.size()} * selector.pick.billionths + 999'999'999u) /
+                                      1'000'000'000u);
   }
   if (selector.pick.kind != Pick::Kind::kCount && selector.pick.kind != Pick::Kind::kShare) return out;
-  for (std::size_t i = 0; i < wanted; ++i) std::swap(out[i], out[i + rng.below(out.size() - i)]);  // Fisher-Yates, cut short
+  for (std::size_t i = 0; i < wanted; ++i)
+    std::swap(out[i], out[i + rng.below(out.size() - i)]);  // Fisher-Yates, cut short
   out.resize(wanted);
   std::sort(out.begin(), out.end());
   return out;
@@ -251,11 +284,14 @@ std::vector<Cidr> networks(const Selector& selector, const Topology& topology) {
       }
     } else {
       for (std::uint32_t i = 0; i < topology.agents.size(); ++i) {
-        if (term_matches(term, named, topology, i) && topology.agents[i].address.is_v4()) out.push_back({topology.agents[i].address.v4_value(), 32});
+        if (term_matches(term, named, topology, i) && topology.agents[i].address.is_v4())
+          out.push_back({topology.agents[i].address.v4_value(), 32});
       }
     }
   }
-  std::sort(out.begin(), out.end(), [](const Cidr& a, const Cidr& b) { return a.network != b.network ? a.network < b.network : a.bits < b.bits; });
+  std::sort(out.begin(), out.end(), [](const Cidr& a, const Cidr& b) {
+    return a.network != b.network ? a.network < b.network : a.bits < b.bits;
+  });
   out.erase(std::unique(out.begin(), out.end()), out.end());
   return out;
 }

@@ -20,26 +20,40 @@ std::optional<std::string> regex_problem(const std::string& pattern) {
   int depth = 0;
   std::size_t repeats = 0;
   for (std::size_t i = 0; i < pattern.size(); ++i) {
-    if (pattern[i] == '\\') ++i;
-    else if (pattern[i] == '(' && ++depth > kMaxGroups) return fmt::format("its groups nest deeper than {}", kMaxGroups);
-    else if (pattern[i] == ')') --depth;
-    else if (pattern[i] == '{' && ++repeats > kMaxRepeats) return "it repeats too much";
+    if (pattern[i] == '\\')
+      ++i;
+    else if (pattern[i] == '(' && ++depth > kMaxGroups)
+      return fmt::format("its groups nest deeper than {}", kMaxGroups);
+    else if (pattern[i] == ')')
+      --depth;
+    else if (pattern[i] == '{' && ++repeats > kMaxRepeats)
+      return "it repeats too much";
   }
   try {
     const std::regex compiled(pattern, std::regex::ECMAScript);
     (void)compiled;
   } catch (const std::regex_error& e) {
     switch (e.code()) {
-      case std::regex_constants::error_paren: return "a parenthesis has no partner";
-      case std::regex_constants::error_brack: return "a bracket has no partner";
-      case std::regex_constants::error_brace: return "a brace has no partner";
-      case std::regex_constants::error_badbrace: return "a repeat count is not a range";
-      case std::regex_constants::error_escape: return "an escape is unknown or trailing";
-      case std::regex_constants::error_badrepeat: return "a `*`, `+` or `?` has nothing to repeat";
-      case std::regex_constants::error_range: return "a range runs backwards";
-      case std::regex_constants::error_backref: return "it refers to a group that does not exist";
-      case std::regex_constants::error_ctype: return "a character class is unknown";
-      default: return "it is too complex or malformed";
+      case std::regex_constants::error_paren:
+        return "a parenthesis has no partner";
+      case std::regex_constants::error_brack:
+        return "a bracket has no partner";
+      case std::regex_constants::error_brace:
+        return "a brace has no partner";
+      case std::regex_constants::error_badbrace:
+        return "a repeat count is not a range";
+      case std::regex_constants::error_escape:
+        return "an escape is unknown or trailing";
+      case std::regex_constants::error_badrepeat:
+        return "a `*`, `+` or `?` has nothing to repeat";
+      case std::regex_constants::error_range:
+        return "a range runs backwards";
+      case std::regex_constants::error_backref:
+        return "it refers to a group that does not exist";
+      case std::regex_constants::error_ctype:
+        return "a character class is unknown";
+      default:
+        return "it is too complex or malformed";
     }
   }
   return std::nullopt;
@@ -60,7 +74,8 @@ std::optional<TextMatch> Reading::text_match(const Value& value, std::string_vie
   out.kind = TextMatch::Kind::kRegex;
   out.pattern = text.substr(1, text.size() - 2);
   if (const auto problem = regex_problem(out.pattern)) {
-    error(code::kRegex, content->span(1, text.size() - 1), fmt::format("{} is not a regular expression: {}", what, *problem), {}, "the syntax is ECMAScript's");
+    error(code::kRegex, content->span(1, text.size() - 1),
+          fmt::format("{} is not a regular expression: {}", what, *problem), {}, "the syntax is ECMAScript's");
     return std::nullopt;
   }
   return out;
@@ -71,18 +86,24 @@ void Reading::pick(const Value& value, Selector& out) {
   if (!value.scalar()) return wrong_type(value, what, "one, all, leader, followers, a number or a percentage");
   const SpannedText content = text(value);
   const std::vector<std::string_view> words = {"one", "all", "leader", "followers"};
-  if (content.text == "one") out.pick = {Pick::Kind::kCount, 1, 0};
-  else if (content.text == "all") out.pick = {};
-  else if (content.text == "leader") out.pick = {Pick::Kind::kLeader, 0, 0};
-  else if (content.text == "followers") out.pick = {Pick::Kind::kFollowers, 0, 0};
+  if (content.text == "one")
+    out.pick = {Pick::Kind::kCount, 1, 0};
+  else if (content.text == "all")
+    out.pick = {};
+  else if (content.text == "leader")
+    out.pick = {Pick::Kind::kLeader, 0, 0};
+  else if (content.text == "followers")
+    out.pick = {Pick::Kind::kFollowers, 0, 0};
   else if (!content.text.empty() && content.text.back() == '%') {
     const auto share = parse_percent(content.text);
     if (!share) return bad_unit(value, share.error, what, "20%");
     out.pick = {Pick::Kind::kShare, 0, *share.value};
   } else if (looks_numeric(content.text)) {
-    if (const auto count = integer(value, what, 1, 0x7fffffff)) out.pick = {Pick::Kind::kCount, static_cast<std::uint32_t>(*count), 0};
+    if (const auto count = integer(value, what, 1, 0x7fffffff))
+      out.pick = {Pick::Kind::kCount, static_cast<std::uint32_t>(*count), 0};
   } else {
-    error(code::kBadValue, value.span(), fmt::format("{} cannot be `{}`", what, content.text), did_you_mean(content.text, words), "leader, followers, one, all, 3 or 20%");
+    error(code::kBadValue, value.span(), fmt::format("{} cannot be `{}`", what, content.text),
+          did_you_mean(content.text, words), "leader, followers, one, all, 3 or 20%");
   }
 }
 
@@ -127,7 +148,8 @@ std::optional<Selector> Reading::selector(const Value& value, std::string_view w
   }
   if (!value.is(Node::Kind::kList)) {
     if (!value.scalar()) {
-      wrong_type(value, what, "a selector", "for example all, alpha-1.dc1, \"role=client, dc=dc1\" or a map of zone, dc, labels, cidr, pick");
+      wrong_type(value, what, "a selector",
+                 "for example all, alpha-1.dc1, \"role=client, dc=dc1\" or a map of zone, dc, labels, cidr, pick");
       return std::nullopt;
     }
     const auto content = string(value, what);
@@ -142,11 +164,13 @@ std::optional<Selector> Reading::selector(const Value& value, std::string_view w
     }
     const auto inner = selector(part, what);
     if (!inner) continue;
-    if (inner->pick.kind != Pick::Kind::kAll) error(code::kSelector, part.span(), "`pick` cannot stand inside a list of selectors");
+    if (inner->pick.kind != Pick::Kind::kAll)
+      error(code::kSelector, part.span(), "`pick` cannot stand inside a list of selectors");
     out.text += (out.text.empty() ? "" : " | ") + inner->text;
     out.terms.insert(out.terms.end(), inner->terms.begin(), inner->terms.end());
   }
-  if (value.node->children.empty()) error(code::kSelector, value.span(), fmt::format("{} is an empty list", what), {}, "write all for every agent");
+  if (value.node->children.empty())
+    error(code::kSelector, value.span(), fmt::format("{} is an empty list", what), {}, "write all for every agent");
   return out;
 }
 

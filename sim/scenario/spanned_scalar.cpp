@@ -12,7 +12,8 @@ bool blank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
 /// Walks a scalar's value and its source side by side.
 class Aligner {
  public:
-  Aligner(const Node& node, SpannedText& out) : node_(node), raw_(*node.file->text), out_(out), j_(start_of_content()) {}
+  Aligner(const Node& node, SpannedText& out)
+      : node_(node), raw_(*node.file->text), out_(out), j_(start_of_content()) {}
 
   /// False if the two could not be matched; `out` is then to be left without pieces.
   bool run() {

@@ -27,8 +27,8 @@ struct SpannedText {
 
   bool empty() const { return text.empty(); }
   std::string_view view() const { return text; }
-  /// The file span of bytes [from, to) of `text`; `to` may equal `from` (one column is underlined). Offsets past the end
-  /// mean the place just after the text. A range over several lines is cut at its first line's end.
+  /// The file span of bytes [from, to) of `text`; `to` may equal `from` (one column is underlined). Offsets past the
+  /// end mean the place just after the text. A range over several lines is cut at its first line's end.
   SourceSpan span(std::size_t from, std::size_t to) const;
 };
 

@@ -9,7 +9,9 @@
 namespace dcsim::scenario {
 
 namespace {
-const KeyTable& table_of(std::string_view step_key) { return *scenario_keys().find("timeline")->table->find(step_key)->table; }
+const KeyTable& table_of(std::string_view step_key) {
+  return *scenario_keys().find("timeline")->table->find(step_key)->table;
+}
 }  // namespace
 
 bool ScenarioReader::add_rule(const std::string& firewall, const std::string& rule) {
@@ -53,14 +55,19 @@ FirewallAction ScenarioReader::firewall_action(const Value& value) {
   }
   if (const auto flush = reader.boolean("flush_conntrack")) {
     action.kind = FirewallAction::Kind::kFlushConntrack;
-    if (!*flush) r_.error(code::kBadValue, reader.entry("flush_conntrack")->value.span(), "`flush_conntrack` can only be true", {}, "remove it if nothing is to be flushed");
+    if (!*flush)
+      r_.error(code::kBadValue, reader.entry("flush_conntrack")->value.span(), "`flush_conntrack` can only be true", {},
+               "remove it if nothing is to be flushed");
   }
   reader.done();
   if (reader.usable() && given.empty()) {
-    r_.error(code::kMissingKey, value.span(), "a firewall step needs enable, disable, insert, delete or flush_conntrack");
+    r_.error(code::kMissingKey, value.span(),
+             "a firewall step needs enable, disable, insert, delete or flush_conntrack");
   }
   for (std::size_t i = 1; i < given.size(); ++i) {
-    r_.error(code::kConflict, reader.key_span(given[i]), fmt::format("a firewall step does one thing, but this one has `{}` and `{}`", given[0], given[i]), {}, "write two steps");
+    r_.error(code::kConflict, reader.key_span(given[i]),
+             fmt::format("a firewall step does one thing, but this one has `{}` and `{}`", given[0], given[i]), {},
+             "write two steps");
   }
   return action;
 }
@@ -68,9 +75,12 @@ FirewallAction ScenarioReader::firewall_action(const Value& value) {
 void ScenarioReader::insert_rule(const Entry& entry, FirewallAction& action) {
   MapReader reader(r_, *table_of("firewall").find("insert")->table, entry.value);
   FirewallRule rule = TopologyReader::read_rule(reader, *topology_);
-  if (const auto name = reader.text("firewall", ValueType::kName)) action.firewall = known_firewall(*name);
-  else if (topology_->firewalls.size() == 1) action.firewall = topology_->firewalls.front().name;
-  else if (!reader.has("firewall") && reader.usable()) r_.error(code::kMissingKey, entry.key_span(), "missing key `firewall` in insert: which one?");
+  if (const auto name = reader.text("firewall", ValueType::kName))
+    action.firewall = known_firewall(*name);
+  else if (topology_->firewalls.size() == 1)
+    action.firewall = topology_->firewalls.front().name;
+  else if (!reader.has("firewall") && reader.usable())
+    r_.error(code::kMissingKey, entry.key_span(), "missing key `firewall` in insert: which one?");
   const auto position = reader.integer("position");
   if (position) action.index = static_cast<std::uint32_t>(*position);
   const auto neighbour = [&](std::string_view key, std::string& out) {
@@ -80,16 +90,20 @@ void ScenarioReader::insert_rule(const Entry& entry, FirewallAction& action) {
     const auto& known = rules_[action.firewall];
     if (action.firewall.empty() || known.count(name->text) != 0) return;
     const std::vector<std::string_view> names(known.begin(), known.end());
-    r_.error(code::kUndefined, name->at, fmt::format("unknown rule `{}` of firewall `{}`", name->text, action.firewall), did_you_mean(name->text, names), "rules: " + listed(names));
+    r_.error(code::kUndefined, name->at, fmt::format("unknown rule `{}` of firewall `{}`", name->text, action.firewall),
+             did_you_mean(name->text, names), "rules: " + listed(names));
   };
   neighbour("before", action.before);
   neighbour("after", action.after);
   reader.done();
   const int places = (reader.has("position") ? 1 : 0) + (reader.has("before") ? 1 : 0) + (reader.has("after") ? 1 : 0);
-  if (places > 1) r_.error(code::kConflict, entry.key_span(), "`position`, `before` and `after` of an inserted rule exclude one another");
+  if (places > 1)
+    r_.error(code::kConflict, entry.key_span(),
+             "`position`, `before` and `after` of an inserted rule exclude one another");
   if (rule.name.empty()) rule.name = fmt::format("inserted-{}", rules_[action.firewall].size() + 1);
   if (!action.firewall.empty() && !add_rule(action.firewall, rule.name)) {
-    r_.error(code::kDuplicateName, rule.at, fmt::format("`{}` already has a rule called `{}`", action.firewall, rule.name));
+    r_.error(code::kDuplicateName, rule.at,
+             fmt::format("`{}` already has a rule called `{}`", action.firewall, rule.name));
   }
   action.rule = std::move(rule);
 }
@@ -103,7 +117,8 @@ void ScenarioReader::find_rule(const SpannedText& text, FirewallAction& action) 
     const auto& known = rules_[action.firewall];
     if (known.count(action.rule_name) != 0) return;
     const std::vector<std::string_view> names(known.begin(), known.end());
-    r_.error(code::kUndefined, text.span(slash + 1, text.text.size()), fmt::format("unknown rule `{}` of firewall `{}`", action.rule_name, action.firewall),
+    r_.error(code::kUndefined, text.span(slash + 1, text.text.size()),
+             fmt::format("unknown rule `{}` of firewall `{}`", action.rule_name, action.firewall),
              did_you_mean(action.rule_name, names), "rules: " + listed(names));
     return;
   }
@@ -114,9 +129,11 @@ void ScenarioReader::find_rule(const SpannedText& text, FirewallAction& action) 
     std::vector<std::string_view> names;
     for (const auto& [rule, firewalls] : rule_owners_) names.push_back(rule);
     std::sort(names.begin(), names.end());
-    r_.error(code::kUndefined, text.at, fmt::format("unknown firewall rule `{}`", text.text), did_you_mean(text.text, names), "rules: " + listed(names));
+    r_.error(code::kUndefined, text.at, fmt::format("unknown firewall rule `{}`", text.text),
+             did_you_mean(text.text, names), "rules: " + listed(names));
   } else if (owners.size() > 1) {
-    r_.error(code::kUndefined, text.at, fmt::format("{} firewalls have a rule called `{}`", owners.size(), text.text), fmt::format("did you mean `{}/{}`?", owners[0], text.text));
+    r_.error(code::kUndefined, text.at, fmt::format("{} firewalls have a rule called `{}`", owners.size(), text.text),
+             fmt::format("did you mean `{}/{}`?", owners[0], text.text));
   } else {
     action.firewall = owners.front();
   }
@@ -133,11 +150,13 @@ PartitionAction ScenarioReader::partition_action(const Value& value) {
       if (selector) action.between.push_back(*selector);
     }
     if (between->value.is(Node::Kind::kList) && sides.size() < 2) {
-      r_.error(code::kBadValue, between->value.span(), fmt::format("a partition has two or more sides, not {}", sides.size()));
+      r_.error(code::kBadValue, between->value.span(),
+               fmt::format("a partition has two or more sides, not {}", sides.size()));
     }
   }
   if (const auto mode = reader.choice("mode")) action.mode = static_cast<PartitionAction::Mode>(*mode);
-  if (const auto direction = reader.choice("direction")) action.direction = static_cast<PartitionAction::Direction>(*direction);
+  if (const auto direction = reader.choice("direction"))
+    action.direction = static_cast<PartitionAction::Direction>(*direction);
   action.duration = reader.duration("duration");
   reader.done();
   return action;
@@ -152,11 +171,14 @@ ImpairAction ScenarioReader::impair_action(const Value& value) {
   action.duration = reader.duration("duration");
   reader.done();
   if (action.overrides.distribution == Distribution::kTrace) {
-    r_.error(code::kUnsupported, reader.key_span("distribution"), "`distribution: trace` is not supported yet", {}, "constant, uniform, normal, lognormal or pareto");
+    r_.error(code::kUnsupported, reader.key_span("distribution"), "`distribution: trace` is not supported yet", {},
+             "constant, uniform, normal, lognormal or pareto");
   }
   bool anything = false;
-  for (const Key& key : table_of("impair").keys) anything = anything || (reader.has(key.name) && key.name != "link" && key.name != "duration");
-  if (reader.usable() && !anything) r_.warn(code::kNoEffect, value.span(), "this impair changes nothing", {}, "for example loss: 5%, or down: true");
+  for (const Key& key : table_of("impair").keys)
+    anything = anything || (reader.has(key.name) && key.name != "link" && key.name != "duration");
+  if (reader.usable() && !anything)
+    r_.warn(code::kNoEffect, value.span(), "this impair changes nothing", {}, "for example loss: 5%, or down: true");
   return action;
 }
 
@@ -170,7 +192,9 @@ void ScenarioReader::impair_link(const SpannedText& link, ImpairAction& action) 
     action.index = index.value_or(0);
     std::vector<std::string_view> names;
     for (const Zone& zone : topology_->zones) names.push_back(zone.name);
-    if (!index) r_.error(code::kUndefined, link.span(kZone.size(), link.text.size()), fmt::format("unknown zone `{}`", name), did_you_mean(name, names), "zones: " + listed(names));
+    if (!index)
+      r_.error(code::kUndefined, link.span(kZone.size(), link.text.size()), fmt::format("unknown zone `{}`", name),
+               did_you_mean(name, names), "zones: " + listed(names));
     return;
   }
   action.kind = ImpairAction::Kind::kLink;
@@ -180,8 +204,10 @@ void ScenarioReader::impair_link(const SpannedText& link, ImpairAction& action) 
   }
   std::vector<std::string_view> names;
   for (const Link& known : topology_->links) names.push_back(known.name);
-  const std::string label = topology_->zone_index(link.text) ? fmt::format("did you mean `zone:{}`?", link.text) : did_you_mean(link.text, names);
-  r_.error(code::kUndefined, link.at, fmt::format("unknown link `{}`", link.text), label, "a link's name, zone:NAME or `*`; links: " + listed(names));
+  const std::string label = topology_->zone_index(link.text) ? fmt::format("did you mean `zone:{}`?", link.text)
+                                                             : did_you_mean(link.text, names);
+  r_.error(code::kUndefined, link.at, fmt::format("unknown link `{}`", link.text), label,
+           "a link's name, zone:NAME or `*`; links: " + listed(names));
 }
 
 }  // namespace dcsim::scenario

@@ -47,7 +47,8 @@ std::string_view nearest(std::string_view name, const std::vector<std::string_vi
     const std::string other = folded(candidate);
     const int d = edit_distance(wanted, other, limit);
     // Two edits in a word of four letters are another word.
-    if (d < best_distance && d * 5 <= 2 * static_cast<int>(std::max(wanted.size(), other.size()))) {
+    const int longer = static_cast<int>(std::max(wanted.size(), other.size()));
+    if (d < best_distance && (d * 5 <= 2 * longer || (d == 1 && longer == 2))) {
       best = candidate;
       best_distance = d;
     }

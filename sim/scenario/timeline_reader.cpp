@@ -22,8 +22,9 @@ constexpr std::array<ActionKey, 6> kProcessActions = {{{"start", ProcessAction::
                                                        {"restart", ProcessAction::Kind::kRestart},
                                                        {"pause", ProcessAction::Kind::kPause},
                                                        {"resume", ProcessAction::Kind::kResume}}};
-constexpr std::array<std::string_view, 13> kActions = {"start", "stop", "crash", "restart", "pause", "resume", "run",
-                                                       "firewall", "partition", "impair", "clock", "slow_cpu", "slow_disk"};
+constexpr std::array<std::string_view, 13> kActions = {"start",  "stop",     "crash",    "restart",   "pause",
+                                                       "resume", "run",      "firewall", "partition", "impair",
+                                                       "clock",  "slow_cpu", "slow_disk"};
 
 const KeyTable& step_keys() { return *scenario_keys().find("timeline")->table; }
 
@@ -60,7 +61,8 @@ void ScenarioReader::name_steps(const std::vector<Value>& items) {
     if (step.name.empty()) continue;
     const auto [it, fresh] = steps_.emplace(step.name, static_cast<std::uint32_t>(i));
     if (!fresh) {
-      r_.error(code::kDuplicateName, step.at, fmt::format("a second step is called `{}`", step.name), fmt::format("first at line {}", s_.timeline[it->second].at.line));
+      r_.error(code::kDuplicateName, step.at, fmt::format("a second step is called `{}`", step.name),
+               fmt::format("first at line {}", s_.timeline[it->second].at.line));
     }
   }
 }
@@ -82,7 +84,8 @@ void ScenarioReader::read_trigger(MapReader& reader, Step& step) {
   step.stagger = reader.duration("stagger");
   const auto delay = reader.duration("delay");
   if (step.after && delay) {
-    step.after->offset = step.after->offset.ns > Duration::max().ns - delay->ns ? Duration::max() : step.after->offset + *delay;
+    step.after->offset =
+        step.after->offset.ns > Duration::max().ns - delay->ns ? Duration::max() : step.after->offset + *delay;
   }
   if (delay) step.when_delay = *delay;
   if (!reader.usable()) return;
@@ -90,18 +93,23 @@ void ScenarioReader::read_trigger(MapReader& reader, Step& step) {
   for (const std::string_view key : {"at", "after", "when"}) {
     if (reader.has(key)) given.push_back(key);
   }
-  const bool misspelt = reader.misspelt("at") || reader.misspelt("after") || reader.misspelt("when") || reader.misspelt("every");
+  const bool misspelt =
+      reader.misspelt("at") || reader.misspelt("after") || reader.misspelt("when") || reader.misspelt("every");
   if (given.empty() && !reader.has("every") && !misspelt) {
-    r_.error(code::kMissingKey, reader.map().span(), "a step needs `at`, `after`, `when` or `every`", {}, "for example at: 3m");
+    r_.error(code::kMissingKey, reader.map().span(), "a step needs `at`, `after`, `when` or `every`", {},
+             "for example at: 3m");
   }
   if (given.size() > 1) {
-    r_.error(code::kConflict, reader.key_span(given[1]), fmt::format("`{}` and `{}` of a step exclude each other", given[0], given[1]), {},
+    r_.error(code::kConflict, reader.key_span(given[1]),
+             fmt::format("`{}` and `{}` of a step exclude each other", given[0], given[1]), {},
              given[0] == "at" && given[1] == "after" ? "for a time after a step write after: NAME, delay: 10s" : "");
   }
   if (reader.has("delay") && !reader.has("after") && !reader.has("when")) {
-    r_.error(code::kConflict, reader.key_span("delay"), "`delay` goes with `after`", {}, reader.has("at") ? "add it to `at`" : "");
+    r_.error(code::kConflict, reader.key_span("delay"), "`delay` goes with `after`", {},
+             reader.has("at") ? "add it to `at`" : "");
   }
-  if (step.every && step.every->ns == 0) r_.error(code::kBadValue, reader.entry("every")->value.span(), "`every` must be longer than 0");
+  if (step.every && step.every->ns == 0)
+    r_.error(code::kBadValue, reader.entry("every")->value.span(), "`every` must be longer than 0");
   if (reader.has("until") && !reader.has("every") && !reader.has("when")) {
     r_.warn(code::kNoEffect, reader.key_span("until"), "`until` has no effect without `every` or `when`");
   }
@@ -115,10 +123,13 @@ void ScenarioReader::read_action(MapReader& reader, Step& step) {
   if (reader.usable() && given.empty()) {
     // A misspelt action has been reported as an unknown key.
     const std::vector<std::string_view> actions(kActions.begin(), kActions.end());
-    if (std::none_of(actions.begin(), actions.end(), [&](std::string_view a) { return reader.misspelt(a); })) r_.error(code::kMissingKey, reader.map().span(), "a step needs an action", {}, "one of: " + listed(actions));
+    if (std::none_of(actions.begin(), actions.end(), [&](std::string_view a) { return reader.misspelt(a); }))
+      r_.error(code::kMissingKey, reader.map().span(), "a step needs an action", {}, "one of: " + listed(actions));
   }
   for (std::size_t i = 1; i < given.size(); ++i) {
-    r_.error(code::kConflict, reader.key_span(given[i]), fmt::format("a step has one action, but this one has `{}` and `{}`", given[0], given[i]), {}, "write two steps");
+    r_.error(code::kConflict, reader.key_span(given[i]),
+             fmt::format("a step has one action, but this one has `{}` and `{}`", given[0], given[i]), {},
+             "write two steps");
   }
   const std::optional<Selector> agent = reader.selector("agent");
   check_selector(agent);
@@ -145,16 +156,27 @@ void ScenarioReader::read_action(MapReader& reader, Step& step) {
 
 void ScenarioReader::warn_unused(MapReader& reader, std::string_view action) {
   if (action.empty()) return;
-  const bool process = std::any_of(kProcessActions.begin(), kProcessActions.end(), [&](const ActionKey& a) { return a.key == action; });
+  const bool process =
+      std::any_of(kProcessActions.begin(), kProcessActions.end(), [&](const ActionKey& a) { return a.key == action; });
   const bool host = action == "clock" || action == "slow_cpu" || action == "slow_disk";
-  if (reader.has("expect") && action != "run") r_.error(code::kConflict, reader.key_span("expect"), fmt::format("`expect` goes with `run`, not with `{}`", action));
-  if (reader.has("config") && action != "restart") r_.error(code::kConflict, reader.key_span("config"), fmt::format("`config` goes with `restart`, not with `{}`", action));
-  if (reader.has("stagger") && !process && action != "run") r_.warn(code::kNoEffect, reader.key_span("stagger"), fmt::format("`stagger` has no effect on `{}`", action));
-  if (reader.has("agent") && action != "run" && !host) r_.warn(code::kNoEffect, reader.key_span("agent"), fmt::format("`agent` has no effect on `{}`", action), {}, process ? fmt::format("the agents stand behind `{}`", action) : "");
-  if (action == "run" && !reader.has("agent") && !reader.misspelt("agent")) r_.error(code::kMissingKey, reader.key_span("run"), "missing key `agent`: where is the command to run?", {}, "for example agent: server-1.dc1");
+  if (reader.has("expect") && action != "run")
+    r_.error(code::kConflict, reader.key_span("expect"),
+             fmt::format("`expect` goes with `run`, not with `{}`", action));
+  if (reader.has("config") && action != "restart")
+    r_.error(code::kConflict, reader.key_span("config"),
+             fmt::format("`config` goes with `restart`, not with `{}`", action));
+  if (reader.has("stagger") && !process && action != "run")
+    r_.warn(code::kNoEffect, reader.key_span("stagger"), fmt::format("`stagger` has no effect on `{}`", action));
+  if (reader.has("agent") && action != "run" && !host)
+    r_.warn(code::kNoEffect, reader.key_span("agent"), fmt::format("`agent` has no effect on `{}`", action), {},
+            process ? fmt::format("the agents stand behind `{}`", action) : "");
+  if (action == "run" && !reader.has("agent") && !reader.misspelt("agent"))
+    r_.error(code::kMissingKey, reader.key_span("run"), "missing key `agent`: where is the command to run?", {},
+             "for example agent: server-1.dc1");
 }
 
-std::optional<ProcessAction> ScenarioReader::process_action(MapReader& reader, std::string_view key, ProcessAction::Kind kind) {
+std::optional<ProcessAction> ScenarioReader::process_action(MapReader& reader, std::string_view key,
+                                                            ProcessAction::Kind kind) {
   ProcessAction action;
   action.kind = kind;
   const auto agents = reader.selector(key);
@@ -168,7 +190,10 @@ std::optional<ProcessAction> ScenarioReader::process_action(MapReader& reader, s
         AgentKind software = AgentKind::kConsul;
         if (agents) {
           const std::vector<std::uint32_t> who = matching(*agents, *topology_);
-          if (!who.empty() && std::all_of(who.begin(), who.end(), [&](std::uint32_t i) { return topology_->agents[i].kind == AgentKind::kSerf; })) software = AgentKind::kSerf;
+          if (!who.empty() && std::all_of(who.begin(), who.end(), [&](std::uint32_t i) {
+                return topology_->agents[i].kind == AgentKind::kSerf;
+              }))
+            software = AgentKind::kSerf;
         }
         check_agent_keys(*action.config, software, r_, noted_);
       }
@@ -209,7 +234,8 @@ std::optional<RunExpect> ScenarioReader::run_expect(MapReader& step) {
   return expect;
 }
 
-HostAction ScenarioReader::host_action(MapReader& step, std::string_view key, HostAction::Kind kind, const std::optional<Selector>& agent) {
+HostAction ScenarioReader::host_action(MapReader& step, std::string_view key, HostAction::Kind kind,
+                                       const std::optional<Selector>& agent) {
   HostAction action;
   action.kind = kind;
   const Entry* entry = step.raw(key, ValueType::kMap);
@@ -217,9 +243,12 @@ HostAction ScenarioReader::host_action(MapReader& step, std::string_view key, Ho
   MapReader reader(r_, *step_keys().find(key)->table, entry->value);
   const auto own = reader.selector("agents");
   check_selector(own);
-  if (own) action.agents = *own;
-  else if (agent) action.agents = *agent;
-  else if (reader.usable() && !reader.has("agents") && !step.has("agent")) r_.error(code::kMissingKey, entry->key_span(), fmt::format("missing key `agents` in {}: whose?", key));
+  if (own)
+    action.agents = *own;
+  else if (agent)
+    action.agents = *agent;
+  else if (reader.usable() && !reader.has("agents") && !step.has("agent"))
+    r_.error(code::kMissingKey, entry->key_span(), fmt::format("missing key `agents` in {}: whose?", key));
   action.duration = reader.duration("duration");
   if (kind == HostAction::Kind::kClock) {
     const auto signed_value = [&](const char* name, ValueType type, const char* example) -> const Entry* {
@@ -265,12 +294,15 @@ void ScenarioReader::check_cycles() {
       if (!after || !after->step) break;
       at = *after->step;
     }
-    const bool back = !path.empty() && marks[at] == Mark::kOpen && s_.timeline[path.back()].after && s_.timeline[path.back()].after->step == at;
+    const bool back = !path.empty() && marks[at] == Mark::kOpen && s_.timeline[path.back()].after &&
+                      s_.timeline[path.back()].after->step == at;
     if (back) {
       const auto start = std::find(path.begin(), path.end(), at);
       std::string circle;
-      for (auto it = start; it != path.end() && it - start < 10; ++it) circle += fmt::format("`{}` waits for ", s_.timeline[*it].name);
-      r_.error(code::kCycle, s_.timeline[*start].after->at, fmt::format("steps wait for one another: {}`{}`", circle, s_.timeline[at].name));
+      for (auto it = start; it != path.end() && it - start < 10; ++it)
+        circle += fmt::format("`{}` waits for ", s_.timeline[*it].name);
+      r_.error(code::kCycle, s_.timeline[*start].after->at,
+               fmt::format("steps wait for one another: {}`{}`", circle, s_.timeline[at].name));
       s_.timeline[*start].after.reset();
     }
     for (const std::size_t p : path) marks[p] = Mark::kDone;
@@ -297,7 +329,10 @@ void ScenarioReader::check_times() {
   }
   for (std::size_t i = 0; i < known.size(); ++i) {
     if (known[i] && *known[i] > s_.duration) {
-      r_.warn(code::kTooLate, s_.timeline[i].at, s_.timeline[i].name.empty() ? "this step never runs: the scenario ends before" : fmt::format("step `{}` never runs: the scenario ends before", s_.timeline[i].name));
+      r_.warn(code::kTooLate, s_.timeline[i].at,
+              s_.timeline[i].name.empty()
+                  ? "this step never runs: the scenario ends before"
+                  : fmt::format("step `{}` never runs: the scenario ends before", s_.timeline[i].name));
     }
   }
 }

@@ -30,7 +30,8 @@ void Topology::index() {
   for (std::uint32_t i = 0; i < agents.size(); ++i) agents_by_name_.emplace(agents[i].full_name, i);
   for (std::uint32_t i = 0; i < agents.size(); ++i) {
     const auto [it, fresh] = agents_by_name_.emplace(agents[i].name, i);
-    if (!fresh && it->second != i && (it->second == kAmbiguous || agents[it->second].full_name != agents[i].name)) it->second = kAmbiguous;
+    if (!fresh && it->second != i && (it->second == kAmbiguous || agents[it->second].full_name != agents[i].name))
+      it->second = kAmbiguous;
   }
 }
 
@@ -47,6 +48,16 @@ std::optional<std::uint32_t> Topology::agent_index(std::string_view agent) const
 const Firewall* Topology::firewall(std::string_view wanted) const {
   const auto it = std::find_if(firewalls.begin(), firewalls.end(), [&](const Firewall& f) { return f.name == wanted; });
   return it == firewalls.end() ? nullptr : &*it;
+}
+
+void Topology::add_service(Service service_to_add) {
+  services_by_name_.emplace(service_to_add.name, static_cast<std::uint32_t>(services.size()));
+  services.push_back(std::move(service_to_add));
+}
+
+const Service* Topology::service(std::string_view wanted) const {
+  const auto it = services_by_name_.find(std::string(wanted));
+  return it == services_by_name_.end() ? nullptr : &services[it->second];
 }
 
 const Link* Topology::link(std::string_view wanted) const {

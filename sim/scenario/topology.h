@@ -27,7 +27,7 @@ struct LinkAttributes {
   Duration latency{100'000};
   Duration jitter;
   Distribution distribution = Distribution::kUniform;  ///< of the jitter; without jitter nothing is drawn
-  std::string trace;                                  ///< kTrace: file of delays, path as to be opened
+  std::string trace;                                   ///< kTrace: file of delays, path as to be opened
   std::uint32_t loss = 0;
   std::uint32_t duplicate = 0;
   std::uint32_t corrupt = 0;
@@ -81,9 +81,9 @@ struct LinkEnd {
 };
 
 struct Link {
-  std::string name;            ///< given, else "a-b" after its endpoints (made unique with "#2", ...)
-  bool named = false;          ///< the file gives the name
-  SourceSpan at;               ///< the name, else the first endpoint
+  std::string name;    ///< given, else "a-b" after its endpoints (made unique with "#2", ...)
+  bool named = false;  ///< the file gives the name
+  SourceSpan at;       ///< the name, else the first endpoint
   LinkEnd ends[2];
   LinkAttributes attributes;
 };
@@ -225,6 +225,7 @@ struct Topology {
   std::optional<std::uint32_t> agent_index(std::string_view agent) const;
   const Firewall* firewall(std::string_view name) const;
   const Link* link(std::string_view name) const;
+  const Service* service(std::string_view name) const;
   const DnsName* dns_name(std::string_view name) const;
   /// The agent's own label, else its zone's; empty view if neither.
   std::string_view label(std::uint32_t agent, std::string_view key) const;
@@ -233,9 +234,11 @@ struct Topology {
 
   /// Fills the lookup tables; the loader has done so.
   void index();
+  void add_service(Service service);
 
  private:
   std::unordered_map<std::string, std::uint32_t> zones_by_name_;
+  std::unordered_map<std::string, std::uint32_t> services_by_name_;
   std::unordered_map<std::string, std::uint32_t> agents_by_name_;  ///< full and short; kAmbiguous for shared short ones
 };
 

@@ -59,8 +59,10 @@ void TopologyReader::read_defaults(MapReader& document) {
     warn_about(reader, default_link_, true);
   }
   if (const Entry* config = defaults.raw("config", ValueType::kConfig)) {
-    if (config->value.is(Node::Kind::kMap)) default_config_ = r_.config(config->value);
-    else r_.wrong_type(config->value, defaults.what("config"), "a map");
+    if (config->value.is(Node::Kind::kMap))
+      default_config_ = r_.config(config->value);
+    else
+      r_.wrong_type(config->value, defaults.what("config"), "a map");
   }
   defaults.done();
 }
@@ -71,12 +73,14 @@ void TopologyReader::warn_about(MapReader& reader, const LinkOverrides& link, bo
   const Entry* name = reader.raw("name", ValueType::kName);
   if (access) {
     for (const Entry* extra : {endpoints, name}) {
-      if (extra != nullptr) r_.warn(code::kNoEffect, extra->key_span(), fmt::format("`{}` has no effect here", extra->name));
+      if (extra != nullptr)
+        r_.warn(code::kNoEffect, extra->key_span(), fmt::format("`{}` has no effect here", extra->name));
     }
   }
   const Entry* trace = reader.raw("trace", ValueType::kFile);
   if (link.distribution == Distribution::kTrace) {
-    r_.error(code::kUnsupported, reader.key_span("distribution"), "`distribution: trace` is not supported yet", {}, "constant, uniform, normal, lognormal or pareto");
+    r_.error(code::kUnsupported, reader.key_span("distribution"), "`distribution: trace` is not supported yet", {},
+             "constant, uniform, normal, lognormal or pareto");
   } else if (trace != nullptr) {
     r_.warn(code::kNoEffect, trace->key_span(), "`trace` has no effect without `distribution: trace`");
   }
@@ -99,7 +103,8 @@ LinkAttributes TopologyReader::read_attributes(const Value& value) {
 void TopologyReader::read_zones(MapReader& document) {
   const Entry* entry = document.raw("zones", ValueType::kMapOf);
   if (entry == nullptr) return;
-  if (!entry->value.is(Node::Kind::kMap)) return r_.wrong_type(entry->value, document.what("zones"), "a map of zones", "write NAME: { cidr: 10.20.1.0/24 }");
+  if (!entry->value.is(Node::Kind::kMap))
+    return r_.wrong_type(entry->value, document.what("zones"), "a map of zones", "write NAME: { cidr: 10.20.1.0/24 }");
   for (const Entry& zone : r_.entries(entry->value, "zones")) {
     if (zone.name.empty()) r_.error(code::kBadValue, zone.key_span(), "a zone's name is empty");
     read_zone(zone.name, zone.key_span(), zone.value);
@@ -142,10 +147,13 @@ Fabric TopologyReader::read_fabric(const Value& value) {
   if (const Entry* uplink = reader.raw("uplink", ValueType::kMap)) fabric.uplink = read_attributes(uplink->value);
   reader.done();
   const auto need = [&](const char* key, const char* of) {
-    if (kind && !reader.has(key)) r_.error(code::kMissingKey, reader.key_span("kind"), fmt::format("missing key `{}`: a {} fabric needs it", key, of));
+    if (kind && !reader.has(key))
+      r_.error(code::kMissingKey, reader.key_span("kind"),
+               fmt::format("missing key `{}`: a {} fabric needs it", key, of));
   };
   const auto useless = [&](const char* key) {
-    if (kind && reader.has(key)) r_.warn(code::kNoEffect, reader.key_span(key), fmt::format("`{}` has no effect on this kind of fabric", key));
+    if (kind && reader.has(key))
+      r_.warn(code::kNoEffect, reader.key_span(key), fmt::format("`{}` has no effect on this kind of fabric", key));
   };
   if (fabric.kind == Fabric::Kind::kLeafSpine) {
     need("leaves", "leaf-spine");
@@ -154,9 +162,12 @@ Fabric TopologyReader::read_fabric(const Value& value) {
     useless("leaves");
     useless("spines");
   }
-  if (fabric.kind == Fabric::Kind::kFatTree) need("k", "fat-tree");
-  else useless("k");
-  if (fabric.k % 2 != 0) r_.error(code::kBadValue, reader.key_span("k"), fmt::format("`k` of a fat-tree must be even, got {}", fabric.k));
+  if (fabric.kind == Fabric::Kind::kFatTree)
+    need("k", "fat-tree");
+  else
+    useless("k");
+  if (fabric.k % 2 != 0)
+    r_.error(code::kBadValue, reader.key_span("k"), fmt::format("`k` of a fat-tree must be even, got {}", fabric.k));
   return fabric;
 }
 
@@ -175,8 +186,10 @@ void TopologyReader::check_overlaps() {
     if (!open.empty()) {
       const Zone& first = t_->zones[std::min(i, open.back())];
       const Zone& second = t_->zones[std::max(i, open.back())];
-      r_.error(code::kAddress, second.cidr_at, fmt::format("zone `{}` ({}) overlaps zone `{}` ({})", second.name, second.cidr.text(), first.name, first.cidr.text()), {},
-               fmt::format("`{}` is defined at line {}", first.name, first.at.line));
+      r_.error(code::kAddress, second.cidr_at,
+               fmt::format("zone `{}` ({}) overlaps zone `{}` ({})", second.name, second.cidr.text(), first.name,
+                           first.cidr.text()),
+               {}, fmt::format("`{}` is defined at line {}", first.name, first.at.line));
     }
     open.push_back(i);
   }
@@ -185,12 +198,14 @@ void TopologyReader::check_overlaps() {
 void TopologyReader::read_dns(MapReader& document) {
   const Entry* entry = document.raw("dns", ValueType::kAddressesMap);
   if (entry == nullptr) return;
-  if (!entry->value.is(Node::Kind::kMap)) return r_.wrong_type(entry->value, document.what("dns"), "a map of address lists");
+  if (!entry->value.is(Node::Kind::kMap))
+    return r_.wrong_type(entry->value, document.what("dns"), "a map of address lists");
   for (const Entry& name : r_.entries(entry->value, "dns")) {
     DnsName dns{std::string(name.name), name.key_span(), {}};
     const std::string what = fmt::format("dns name `{}`", name.name);
     const std::vector<Value> items = r_.list(name.value, what, "addresses");
-    if (name.value.is(Node::Kind::kList) && items.empty()) r_.error(code::kBadValue, name.value.span(), what + " has no address");
+    if (name.value.is(Node::Kind::kList) && items.empty())
+      r_.error(code::kBadValue, name.value.span(), what + " has no address");
     for (const Value& item : items) {
       if (const auto address = r_.ipv4(item, what)) dns.addresses.push_back(*address);
     }
@@ -211,10 +226,14 @@ void TopologyReader::read_nat(MapReader& document) {
       nat.name = name->text;
       nat.at = name->at;
     }
-    if (!names.insert(nat.name).second) r_.error(code::kDuplicateName, nat.at, fmt::format("a second translation is called `{}`", nat.name));
+    if (!names.insert(nat.name).second)
+      r_.error(code::kDuplicateName, nat.at, fmt::format("a second translation is called `{}`", nat.name));
     if (const auto zone = reader.text("at", ValueType::kName)) {
-      if (const auto index = t_->zone_index(zone->text)) nat.zone = *index;
-      else r_.error(code::kUndefined, zone->at, fmt::format("unknown zone `{}`", zone->text), did_you_mean(zone->text, names_of(t_->zones)), "zones: " + listed(names_of(t_->zones)));
+      if (const auto index = t_->zone_index(zone->text))
+        nat.zone = *index;
+      else
+        r_.error(code::kUndefined, zone->at, fmt::format("unknown zone `{}`", zone->text),
+                 did_you_mean(zone->text, names_of(t_->zones)), "zones: " + listed(names_of(t_->zones)));
     }
     const auto outside = reader.ipv4("outside");
     const auto inside = reader.ipv4("inside");
@@ -223,7 +242,9 @@ void TopologyReader::read_nat(MapReader& document) {
     nat.outside = *outside;
     nat.inside = *inside;
     const auto [it, fresh] = taken_.emplace(outside->v4_value(), fmt::format("translation `{}`", nat.name));
-    if (!fresh) r_.error(code::kAddress, reader.entry("outside")->value.span(), fmt::format("{} already belongs to {}", outside->text(), it->second));
+    if (!fresh)
+      r_.error(code::kAddress, reader.entry("outside")->value.span(),
+               fmt::format("{} already belongs to {}", outside->text(), it->second));
     t_->nat.push_back(std::move(nat));
   }
 }
@@ -234,7 +255,8 @@ void TopologyReader::refuse_graph(MapReader& document) {
   MapReader reader(r_, *topology_keys().find("graph")->table, entry->value);
   for (const Key& key : topology_keys().find("graph")->table->keys) reader.text(key.name, ValueType::kFile);
   reader.done();
-  r_.error(code::kUnsupported, entry->key_span(), "`graph` files are not supported yet", {}, "write the zones and links out");
+  r_.error(code::kUnsupported, entry->key_span(), "`graph` files are not supported yet", {},
+           "write the zones and links out");
 }
 
 }  // namespace dcsim::scenario

@@ -70,8 +70,8 @@ class TopologyReader {
   std::shared_ptr<Topology> t_;
   LinkOverrides default_link_;
   std::optional<ConfigValue> default_config_;
-  AgentKind default_config_kind_ = AgentKind::kConsul;  ///< kSerf if the document has Serf agents only
-  std::vector<LinkOverrides> link_overrides_;  ///< as given, parallel to t_->links
+  AgentKind default_config_kind_ = AgentKind::kConsul;    ///< kSerf if the document has Serf agents only
+  std::vector<LinkOverrides> link_overrides_;             ///< as given, parallel to t_->links
   std::unordered_map<std::uint32_t, std::string> taken_;  ///< address -> who has it
   std::vector<bool> placed_;
   std::set<std::string> agent_names_;
@@ -79,6 +79,7 @@ class TopologyReader {
 };
 
 /// Ports as a firewall or a service lists them, services of the topology expanded, repeats removed.
-std::vector<PortRange> read_ports(Reading& reading, const Value& value, const std::string& what, const Topology& topology);
+std::vector<PortRange> read_ports(Reading& reading, const Value& value, const std::string& what,
+                                  const Topology& topology);
 
 }  // namespace dcsim::scenario

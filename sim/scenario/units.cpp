@@ -75,8 +75,13 @@ constexpr std::array<Unit, 9> kTimeUnits = {{{"ns", 1},
                                              {"m", 60'000'000'000},
                                              {"h", 3'600'000'000'000},
                                              {"d", 86'400'000'000'000}}};
-constexpr std::array<Unit, 7> kSizeUnits = {
-    {{"B", 1}, {"kB", 1'000}, {"KiB", 1u << 10}, {"MB", 1'000'000}, {"MiB", 1u << 20}, {"GB", 1'000'000'000}, {"GiB", 1u << 30}}};
+constexpr std::array<Unit, 7> kSizeUnits = {{{"B", 1},
+                                             {"kB", 1'000},
+                                             {"KiB", 1u << 10},
+                                             {"MB", 1'000'000},
+                                             {"MiB", 1u << 20},
+                                             {"GB", 1'000'000'000},
+                                             {"GiB", 1u << 30}}};
 constexpr std::array<Unit, 5> kBitUnits = {
     {{"bit", 1}, {"kbit", 1'000}, {"Mbit", 1'000'000}, {"Gbit", 1'000'000'000}, {"Tbit", 1'000'000'000'000}}};
 
@@ -96,16 +101,32 @@ bool bare_number(std::string_view text) {
 
 std::string lowered(std::string_view text) {
   std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  std::transform(out.begin(), out.end(), out.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
   return out;
 }
 
 /// The usual long names of time units.
 std::string_view time_unit_meant(std::string_view unit) {
-  static constexpr std::array<std::pair<std::string_view, std::string_view>, 19> kMeant = {
-      {{"sec", "s"},       {"secs", "s"},          {"second", "s"}, {"seconds", "s"}, {"min", "m"},  {"mins", "m"},  {"minute", "m"},
-       {"minutes", "m"},   {"hr", "h"},            {"hour", "h"},   {"hours", "h"},   {"day", "d"},  {"days", "d"},  {"msec", "ms"},
-       {"millis", "ms"},   {"milliseconds", "ms"}, {"usec", "us"},  {"nsec", "ns"},   {"micros", "us"}}};
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 19> kMeant = {{{"sec", "s"},
+                                                                                            {"secs", "s"},
+                                                                                            {"second", "s"},
+                                                                                            {"seconds", "s"},
+                                                                                            {"min", "m"},
+                                                                                            {"mins", "m"},
+                                                                                            {"minute", "m"},
+                                                                                            {"minutes", "m"},
+                                                                                            {"hr", "h"},
+                                                                                            {"hour", "h"},
+                                                                                            {"hours", "h"},
+                                                                                            {"day", "d"},
+                                                                                            {"days", "d"},
+                                                                                            {"msec", "ms"},
+                                                                                            {"millis", "ms"},
+                                                                                            {"milliseconds", "ms"},
+                                                                                            {"usec", "us"},
+                                                                                            {"nsec", "ns"},
+                                                                                            {"micros", "us"}}};
   const std::string low = lowered(unit);
   for (const auto& [from, to] : kMeant) {
     if (low == from) return to;
@@ -140,19 +161,24 @@ Parsed<Duration> duration_of(std::string_view text, bool days) {
     rest.remove_prefix(unit.size());
     const auto factor = unit_of(kTimeUnits, unit);
     if (!factor || (!days && unit == "d")) {
-            unknown_unit = true;
+      unknown_unit = true;
       std::string_view trimmed = unit;
       while (!trimmed.empty() && trimmed.front() == ' ') trimmed.remove_prefix(1);
       while (!trimmed.empty() && trimmed.back() == ' ') trimmed.remove_suffix(1);
       if (bad.empty()) bad = trimmed;
       const std::string_view meant = time_unit_meant(trimmed);
-      if (meant.empty() || (!days && meant == "d")) return {{}, {fmt::format("`{}` has {}", text, unit.empty() ? "a number without a unit" : fmt::format("the unknown unit `{}`", trimmed)), {}}};
+      if (meant.empty() || (!days && meant == "d"))
+        return {{},
+                {fmt::format("`{}` has {}", text,
+                             unit.empty() ? "a number without a unit" : fmt::format("the unknown unit `{}`", trimmed)),
+                 {}}};
       corrected += fmt::format("{}{}", digits, meant);
       continue;
     }
     corrected += fmt::format("{}{}", digits, unit);
     const auto part = scaled(*number, *factor, kMax);
-    if (!part || *part > kMax - sum) return {{}, {fmt::format("`{}` is more than can be counted in nanoseconds", text), {}}};
+    if (!part || *part > kMax - sum)
+      return {{}, {fmt::format("`{}` is more than can be counted in nanoseconds", text), {}}};
     sum += *part;
   }
   if (unknown_unit) return {{}, {fmt::format("`{}` has the unknown unit `{}`", text, bad), corrected}};
@@ -160,9 +186,12 @@ Parsed<Duration> duration_of(std::string_view text, bool days) {
 }
 
 template <std::size_t N>
-Parsed<std::uint64_t> quantity_of(std::string_view text, const std::array<Unit, N>& units, std::string_view what, std::string_view usual) {
+Parsed<std::uint64_t> quantity_of(std::string_view text, const std::array<Unit, N>& units, std::string_view what,
+                                  std::string_view usual) {
   if (text.empty()) return {{}, {fmt::format("a {} is missing", what), {}}};
-  if (bare_number(text)) return {{}, {fmt::format("`{}` has no unit", text), text[0] == '-' ? std::string() : fmt::format("{}{}", text, usual)}};
+  if (bare_number(text))
+    return {{},
+            {fmt::format("`{}` has no unit", text), text[0] == '-' ? std::string() : fmt::format("{}{}", text, usual)}};
   const auto number = take_decimal(text);
   if (!number) return {{}, {fmt::format("`{}` is not a {}", text, what), {}}};
   std::string_view unit = text.substr(number->length);
@@ -186,11 +215,14 @@ std::string meant(std::string_view text, bool bits) {
   const bool prefixed = prefix == 'k' || prefix == 'm' || prefix == 'g' || prefix == 't';
   const std::string rest = prefixed ? unit.substr(1) : unit;
   if (bits) {
-    if (rest != "" && rest != "b" && rest != "bit" && rest != "bits" && rest != "bps" && rest != "bit/s" && rest != "b/s" && rest != "bits/s") return {};
+    if (rest != "" && rest != "b" && rest != "bit" && rest != "bits" && rest != "bps" && rest != "bit/s" &&
+        rest != "b/s" && rest != "bits/s")
+      return {};
     if (!prefixed) return fmt::format("{}bit", digits);
     return fmt::format("{}{}bit", digits, prefix == 'k' ? 'k' : static_cast<char>(prefix - 32));
   }
-  if (prefix == 't' || (rest != "" && rest != "b" && rest != "ib" && rest != "i" && rest != "byte" && rest != "bytes")) return {};
+  if (prefix == 't' || (rest != "" && rest != "b" && rest != "ib" && rest != "i" && rest != "byte" && rest != "bytes"))
+    return {};
   if (!prefixed) return fmt::format("{}B", digits);
   return fmt::format("{}{}iB", digits, prefix == 'k' ? 'K' : static_cast<char>(prefix - 32));
 }
@@ -212,9 +244,13 @@ Parsed<std::uint64_t> billionths_of(std::string_view text, std::uint64_t limit) 
         if (!decimals.empty()) suggestion += "." + decimals;
         return {{}, {fmt::format("`{}` is a bare number; a probability takes a percent sign", text), suggestion + "%"}};
       }
-      return {{}, {fmt::format("`{}` is a bare number; a probability takes a percent sign", text), fmt::format("{}%", text)}};
+      return {
+          {},
+          {fmt::format("`{}` is a bare number; a probability takes a percent sign", text), fmt::format("{}%", text)}};
     }
-    return {{}, {fmt::format("`{}` is not a percentage", text), rest == " %" ? fmt::format("{}%", text.substr(0, number->length)) : std::string()}};
+    return {{},
+            {fmt::format("`{}` is not a percentage", text),
+             rest == " %" ? fmt::format("{}%", text.substr(0, number->length)) : std::string()}};
   }
   const auto value = scaled(*number, 10'000'000u, limit);
   if (!value) return {{}, {fmt::format("`{}` is more than {}%", text, limit / 10'000'000u), {}}};
@@ -244,7 +280,8 @@ Parsed<Duration> parse_config_duration(std::string_view text) {
   Parsed<Duration> out = duration_of(text, false);
   const auto with_days = out ? out : duration_of(text, true);
   constexpr std::int64_t kHour = 3'600'000'000'000;
-  if (!out && with_days && with_days.value->ns % kHour == 0) out.error.suggestion = fmt::format("{}h", with_days.value->ns / kHour);
+  if (!out && with_days && with_days.value->ns % kHour == 0)
+    out.error.suggestion = fmt::format("{}h", with_days.value->ns / kHour);
   return out;
 }
 
@@ -256,7 +293,8 @@ Parsed<std::uint64_t> parse_size(std::string_view text) {
 
 Parsed<std::uint64_t> parse_bandwidth(std::string_view text) {
   auto out = quantity_of(text, kBitUnits, "bandwidth", "bit");
-  if (!out && (out.error.suggestion.empty() || bare_number(text))) out.error.suggestion = bare_number(text) ? fmt::format("{}Mbit", text) : meant(text, true);
+  if (!out && (out.error.suggestion.empty() || bare_number(text)))
+    out.error.suggestion = bare_number(text) ? fmt::format("{}Mbit", text) : meant(text, true);
   if (out && *out.value == 0) return {{}, {"a bandwidth of 0 passes nothing", {}}};
   return out;
 }
@@ -282,13 +320,17 @@ Parsed<RateLimit> parse_rate(std::string_view text) {
     const auto count = parse_unsigned(text.substr(0, slash));
     const std::string_view unit = text.substr(slash + 1);
     const Duration per = unit == "s" ? 1_s : unit == "m" ? 1_min : unit == "h" ? 1_h : Duration{};
-    if (count && *count.value > 0 && *count.value <= 0xffffffffu && per.ns > 0) return {RateLimit{static_cast<std::uint32_t>(*count.value), per}, {}};
-    static constexpr std::array<std::pair<std::string_view, char>, 4> kLong = {{{"sec", 's'}, {"second", 's'}, {"minute", 'm'}, {"hour", 'h'}}};
+    if (count && *count.value > 0 && *count.value <= 0xffffffffu && per.ns > 0)
+      return {RateLimit{static_cast<std::uint32_t>(*count.value), per}, {}};
+    static constexpr std::array<std::pair<std::string_view, char>, 4> kLong = {
+        {{"sec", 's'}, {"second", 's'}, {"minute", 'm'}, {"hour", 'h'}}};
     for (const auto& [name, letter] : kLong) {
-      if (count && unit == name) return {{}, {fmt::format("`{}` is not a rate", text), fmt::format("{}/{}", text.substr(0, slash), letter)}};
+      if (count && unit == name)
+        return {{}, {fmt::format("`{}` is not a rate", text), fmt::format("{}/{}", text.substr(0, slash), letter)}};
     }
   }
-  return {{}, {fmt::format("`{}` is not a rate", text), parse_unsigned(text) ? fmt::format("{}/s", text) : std::string()}};
+  return {{},
+          {fmt::format("`{}` is not a rate", text), parse_unsigned(text) ? fmt::format("{}/s", text) : std::string()}};
 }
 
 Parsed<PortRange> parse_ports(std::string_view text) {
@@ -299,9 +341,13 @@ Parsed<PortRange> parse_ports(std::string_view text) {
   const auto first = parse_unsigned(numbers.substr(0, dash));
   const auto last = dash == std::string_view::npos ? first : parse_unsigned(numbers.substr(dash + 1));
   if (!first || !last) return {{}, {fmt::format("`{}` is not a port", text), {}}};
-  if (slash == std::string_view::npos) return {{}, {fmt::format("`{}` does not say tcp or udp", text), fmt::format("{}/tcp", text)}};
+  if (slash == std::string_view::npos)
+    return {{}, {fmt::format("`{}` does not say tcp or udp", text), fmt::format("{}/tcp", text)}};
   if (*first.value > 65535 || *last.value > 65535) return {{}, {fmt::format("`{}` is beyond port 65535", text), {}}};
-  if (*first.value > *last.value) return {{}, {fmt::format("`{}` runs backwards", text), fmt::format("{}-{}{}", *last.value, *first.value, text.substr(slash))}};
+  if (*first.value > *last.value)
+    return {{},
+            {fmt::format("`{}` runs backwards", text),
+             fmt::format("{}-{}{}", *last.value, *first.value, text.substr(slash))}};
   range.first = static_cast<std::uint16_t>(*first.value);
   range.last = static_cast<std::uint16_t>(*last.value);
   const std::string_view protocol = text.substr(slash + 1);
@@ -313,18 +359,22 @@ Parsed<PortRange> parse_ports(std::string_view text) {
   }
   const std::string low = lowered(protocol);
   const bool known = low == "tcp" || low == "udp" || low == "icmp" || low == "any";
-  return {{}, {fmt::format("`{}` names the unknown protocol `{}`", text, protocol), known ? fmt::format("{}/{}", numbers, low) : std::string()}};
+  return {{},
+          {fmt::format("`{}` names the unknown protocol `{}`", text, protocol),
+           known ? fmt::format("{}/{}", numbers, low) : std::string()}};
 }
 
 Parsed<std::uint64_t> parse_unsigned(std::string_view text) {
   if (text.empty() || !std::all_of(text.begin(), text.end(), digit)) {
     return {{}, {fmt::format("`{}` is not a whole number", text), {}}};
   }
-  if (text.size() > 1 && text[0] == '0') return {{}, {fmt::format("`{}` has a leading zero; numbers are decimal", text), leading_zero_stripped(text)}};
+  if (text.size() > 1 && text[0] == '0')
+    return {{}, {fmt::format("`{}` has a leading zero; numbers are decimal", text), leading_zero_stripped(text)}};
   std::uint64_t value = 0;
   for (const char c : text) {
     const auto d = static_cast<unsigned>(c - '0');
-    if (value > (std::numeric_limits<std::uint64_t>::max() - d) / 10) return {{}, {fmt::format("`{}` is too large", text), {}}};
+    if (value > (std::numeric_limits<std::uint64_t>::max() - d) / 10)
+      return {{}, {fmt::format("`{}` is too large", text), {}}};
     value = value * 10 + d;
   }
   return {value, {}};
@@ -339,14 +389,16 @@ Parsed<std::int64_t> parse_integer(std::string_view text) {
     if (negative) error.message = fmt::format("`{}` is not a whole number", text);
     return {{}, error};
   }
-  if (*magnitude.value > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) return {{}, {fmt::format("`{}` is too large", text), {}}};
+  if (*magnitude.value > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
+    return {{}, {fmt::format("`{}` is too large", text), {}}};
   const auto value = static_cast<std::int64_t>(*magnitude.value);
   return {negative ? -value : value, {}};
 }
 
 Parsed<std::uint32_t> parse_factor(std::string_view text) {
   const auto number = take_decimal(text);
-  if (!number || number->length != text.size()) return {{}, {fmt::format("`{}` is not a factor such as 2.5", text), {}}};
+  if (!number || number->length != text.size())
+    return {{}, {fmt::format("`{}` is not a factor such as 2.5", text), {}}};
   const auto value = scaled(*number, 1000, 1'000'000'000);
   if (!value || *value == 0) return {{}, {fmt::format("`{}` is out of range", text), {}}};
   return {static_cast<std::uint32_t>(*value), {}};
@@ -356,13 +408,16 @@ bool looks_numeric(std::string_view text) {
   if (!text.empty() && (text[0] == '-' || text[0] == '+')) text.remove_prefix(1);
   if (text.empty()) return false;
   if (text.size() > 2 && text[0] == '0' && (text[1] == 'x' || text[1] == 'o' || text[1] == 'b')) {
-    return std::all_of(text.begin() + 2, text.end(), [](char c) { return digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); });
+    return std::all_of(text.begin() + 2, text.end(),
+                       [](char c) { return digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); });
   }
   bool digits = false;
   bool dot = false;
   for (std::size_t i = 0; i < text.size(); ++i) {
-    if (digit(text[i])) digits = true;
-    else if (text[i] == '.' && !dot) dot = true;
+    if (digit(text[i]))
+      digits = true;
+    else if (text[i] == '.' && !dot)
+      dot = true;
     else if ((text[i] == 'e' || text[i] == 'E') && digits && i + 1 < text.size()) {
       std::string_view exponent = text.substr(i + 1);
       if (exponent[0] == '-' || exponent[0] == '+') exponent.remove_prefix(1);
@@ -376,10 +431,14 @@ bool looks_numeric(std::string_view text) {
 
 std::string_view name_of(Protocol protocol) {
   switch (protocol) {
-    case Protocol::kAny: return "any";
-    case Protocol::kTcp: return "tcp";
-    case Protocol::kUdp: return "udp";
-    case Protocol::kIcmp: return "icmp";
+    case Protocol::kAny:
+      return "any";
+    case Protocol::kTcp:
+      return "tcp";
+    case Protocol::kUdp:
+      return "udp";
+    case Protocol::kIcmp:
+      return "icmp";
   }
   return "any";
 }

@@ -24,12 +24,13 @@ struct Parsed {
   explicit operator bool() const { return value.has_value(); }
 };
 
-/// `500ms`, `1m30s`, `1.5h`, `5d`: numbers with units ns us µs ms s m h d, added up. Fractions are cut at the nanosecond.
-/// Never a bare number; at most about 292 years.
+/// `500ms`, `1m30s`, `1.5h`, `5d`: numbers with units ns us µs ms s m h d, added up. Fractions are cut at the
+/// nanosecond. Never a bare number; at most about 292 years.
 Parsed<Duration> parse_duration(std::string_view text);
 /// The same, with an optional leading sign.
 Parsed<Duration> parse_signed_duration(std::string_view text);
-/// A duration as Go's time.ParseDuration takes it, which is how Consul's and Serf's keys spell them: no `d`; `0` is fine.
+/// A duration as Go's time.ParseDuration takes it, which is how Consul's and Serf's keys spell them: no `d`; `0` is
+/// fine.
 Parsed<Duration> parse_config_duration(std::string_view text);
 /// `256B`, `64KiB`, `1.5 MB`: bytes. kB, MB, GB are powers of 1000.
 Parsed<std::uint64_t> parse_size(std::string_view text);

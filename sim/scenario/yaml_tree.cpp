@@ -21,6 +21,7 @@ namespace {
 
 constexpr std::size_t kMaxLineBytes = 1u << 20;  // yaml-cpp queues a token per flow item until the line ends
 constexpr int kMaxBracketsPerLine = 1024;
+constexpr std::size_t kMaxDocuments = 1000;
 
 bool continuation(char c) { return (c & 0xC0) == 0x80; }
 
@@ -46,9 +47,12 @@ std::size_t scalar_end(std::string_view text, std::size_t begin, const Node& nod
   if (node.style == Node::Style::kSingle || node.style == Node::Style::kDouble) {
     const char quote = text[begin];
     for (std::size_t i = begin + 1; i < text.size(); ++i) {
-      if (quote == '"' && text[i] == '\\') ++i;
-      else if (text[i] == quote && quote == '\'' && i + 1 < text.size() && text[i + 1] == quote) ++i;
-      else if (text[i] == quote) return i + 1;
+      if (quote == '"' && text[i] == '\\')
+        ++i;
+      else if (text[i] == quote && quote == '\'' && i + 1 < text.size() && text[i + 1] == quote)
+        ++i;
+      else if (text[i] == quote)
+        return i + 1;
     }
     return line_end;
   }
@@ -82,34 +86,42 @@ class TreeBuilder : public YAML::EventHandler {
     Node& node = add(mark, Node::Kind::kAlias, YAML::NullAnchor);
     const std::string_view text = *file_.source->text;
     node.end = node.begin + 1;
-    while (node.end < text.size() && std::string_view(" \t\r\n,[]{}").find(text[node.end]) == std::string_view::npos) ++node.end;
+    while (node.end < text.size() && std::string_view(" \t\r\n,[]{}").find(text[node.end]) == std::string_view::npos)
+      ++node.end;
     const auto it = anchors_.find(anchor);
     const Node* target = it == anchors_.end() ? nullptr : it->second;
     if (target == nullptr || std::find(open_.begin(), open_.end(), target) != open_.end()) {
-      throw Refused{code::kCycle, "an alias stands inside the value it repeats", node.begin, "a value cannot contain itself"};
+      throw Refused{code::kCycle, "an alias stands inside the value it repeats", node.begin,
+                    "a value cannot contain itself"};
     }
     node.target = target;
     node.size = target->size;
     node.depth = target->depth;
     close(node);
   }
-  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, const std::string& value) override {
+  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                const std::string& value) override {
     Node& node = add(mark, Node::Kind::kScalar, anchor);
     node.text = value;
     check_tag(tag, node);
     const std::string_view text = *file_.source->text;
     const char first = node.begin < text.size() ? text[node.begin] : '\0';
-    if (first == '"') node.style = Node::Style::kDouble;
-    else if (first == '\'') node.style = Node::Style::kSingle;
-    else if ((first == '|' || first == '>') && tag != "?") node.style = Node::Style::kBlock;
+    if (first == '"')
+      node.style = Node::Style::kDouble;
+    else if (first == '\'')
+      node.style = Node::Style::kSingle;
+    else if ((first == '|' || first == '>') && tag != "?")
+      node.style = Node::Style::kBlock;
     node.end = static_cast<std::uint32_t>(std::max<std::size_t>(scalar_end(text, node.begin, node), node.begin));
     close(node);
   }
-  void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, YAML::EmitterStyle::value) override {
+  void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                       YAML::EmitterStyle::value) override {
     open(mark, Node::Kind::kList, tag, anchor);
   }
   void OnSequenceEnd() override { end(); }
-  void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, YAML::EmitterStyle::value) override {
+  void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                  YAML::EmitterStyle::value) override {
     open(mark, Node::Kind::kMap, tag, anchor);
   }
   void OnMapEnd() override { end(); }
@@ -119,7 +131,8 @@ class TreeBuilder : public YAML::EventHandler {
     const std::size_t size = file_.source->text->size();
     const std::size_t at = std::min(base_ + static_cast<std::size_t>(std::max(mark.pos, 0)), size);
     if (file_.nodes.size() >= limits_.max_nodes) {
-      throw Refused{code::kLimit, fmt::format("more than {} values in one file", limits_.max_nodes), at, "split the file"};
+      throw Refused{code::kLimit, fmt::format("more than {} values in one file", limits_.max_nodes), at,
+                    "split the file"};
     }
     Node& node = file_.nodes.emplace_back();
     node.kind = kind;
@@ -155,7 +168,8 @@ class TreeBuilder : public YAML::EventHandler {
         if (rest == known) return;
       }
     }
-    throw Refused{code::kUnsupported, fmt::format("unknown tag `{}`", tag), node.begin, "YAML tags other than !!str have no meaning here"};
+    throw Refused{code::kUnsupported, fmt::format("unknown tag `{}`", tag), node.begin,
+                  "YAML tags other than !!str have no meaning here"};
   }
 
   void open(const YAML::Mark& mark, Node::Kind kind, const std::string& tag, YAML::anchor_t anchor) {
@@ -175,7 +189,10 @@ class TreeBuilder : public YAML::EventHandler {
 
   void close(Node& node) {
     if (node.depth > static_cast<std::uint32_t>(limits_.max_depth)) {
-      throw Refused{code::kLimit, fmt::format("nested deeper than {} levels once its aliases are followed", limits_.max_depth), node.begin, {}};
+      throw Refused{code::kLimit,
+                    fmt::format("nested deeper than {} levels once its aliases are followed", limits_.max_depth),
+                    node.begin,
+                    {}};
     }
     if (node.size > limits_.max_nodes) {
       throw Refused{code::kLimit, fmt::format("aliases expand to more than {} values", limits_.max_nodes), node.begin,
@@ -187,7 +204,8 @@ class TreeBuilder : public YAML::EventHandler {
     }
     Node& parent = *open_.back();
     parent.children.push_back(&node);
-    parent.size = static_cast<std::uint32_t>(std::min<std::uint64_t>(std::uint64_t{parent.size} + node.size, 0xffffffffu));
+    parent.size =
+        static_cast<std::uint32_t>(std::min<std::uint64_t>(std::uint64_t{parent.size} + node.size, 0xffffffffu));
     parent.depth = std::max(parent.depth, node.depth + 1);
   }
 
@@ -229,24 +247,29 @@ std::optional<Refused> unreadable(std::string_view text) {
       line_start = i + 1;
       brackets = 0;
     } else if (c == '[' || c == '{') {
-      if (++brackets > kMaxBracketsPerLine) return Refused{code::kLimit, "nested deeper than this file format allows", i, {}};
+      if (++brackets > kMaxBracketsPerLine)
+        return Refused{code::kLimit, "nested deeper than this file format allows", i, {}};
     } else if (c == ']' || c == '}') {
       brackets = std::max(0, brackets - 1);
     } else if ((c < 0x20 && c != '\t' && c != '\r') || c == 0x7F) {
-      return Refused{code::kSyntax, fmt::format("byte 0x{:02x} is not text", c), i, "this does not look like a YAML file"};
+      return Refused{code::kSyntax, fmt::format("byte 0x{:02x} is not text", c), i,
+                     "this does not look like a YAML file"};
     }
     const std::size_t length = utf8_length(text, i);
-    if (length == 0) return Refused{code::kSyntax, fmt::format("byte 0x{:02x} is not valid UTF-8", c), i, "save the file as UTF-8"};
+    if (length == 0)
+      return Refused{code::kSyntax, fmt::format("byte 0x{:02x} is not valid UTF-8", c), i, "save the file as UTF-8"};
     i += length;
     if (i - line_start > kMaxLineBytes) {
-      return Refused{code::kLimit, fmt::format("line longer than {} bytes", kMaxLineBytes), line_start, "break the line"};
+      return Refused{code::kLimit, fmt::format("line longer than {} bytes", kMaxLineBytes), line_start,
+                     "break the line"};
     }
   }
   return std::nullopt;
 }
 
 bool document_marker(std::string_view text, std::size_t at) {
-  return text.substr(at, 3) == "---" && (at + 3 >= text.size() || std::string_view(" \t\r\n").find(text[at + 3]) != std::string_view::npos);
+  return text.substr(at, 3) == "---" &&
+         (at + 3 >= text.size() || std::string_view(" \t\r\n").find(text[at + 3]) != std::string_view::npos);
 }
 
 /// Starts of the documents: 0 and every `---` line.
@@ -278,21 +301,32 @@ std::optional<std::size_t> tab_indent(std::string_view text, std::size_t offset)
 }
 
 void report(const YamlFile& file, const Refused& what, Diagnostics& out) {
-  out.push_back({what.code, Diagnostic::Severity::kError, what.message, file.source->span(what.offset, what.offset + 1), {}, what.help});
+  out.push_back({what.code,
+                 Diagnostic::Severity::kError,
+                 what.message,
+                 file.source->span(what.offset, what.offset + 1),
+                 {},
+                 what.help});
 }
 
 void report_syntax(const YamlFile& file, std::size_t base, const YAML::Exception& e, Diagnostics& out) {
   const std::string_view text = *file.source->text;
   const std::size_t at = std::min(base + static_cast<std::size_t>(std::max(e.mark.pos, 0)), text.size());
   if (const auto tab = tab_indent(text, at)) {
-    return report(file, {code::kSyntax, "a tab indents this line", *tab, "YAML takes only spaces for indentation"}, out);
+    return report(file, {code::kSyntax, "a tab indents this line", *tab, "YAML takes only spaces for indentation"},
+                  out);
   }
   std::string help;
-  if (e.msg == YAML::ErrorMsg::MAP_VALUE) help = "check the indentation, and quote a text that contains `: `";
-  else if (e.msg == YAML::ErrorMsg::END_OF_MAP || e.msg == YAML::ErrorMsg::END_OF_SEQ) help = "check that this line is indented like its neighbours";
-  else if (e.msg == YAML::ErrorMsg::END_OF_MAP_FLOW) help = "a `{` is not closed by its `}`, a comma is missing, or a text with braces needs quotes";
-  else if (e.msg == YAML::ErrorMsg::END_OF_SEQ_FLOW) help = "a `[` is not closed by its `]`, or a comma is missing";
-  else if (e.msg.find("anchor is not defined") != std::string::npos) help = "an anchor `&name` must come before its alias `*name`, in the same document";
+  if (e.msg == YAML::ErrorMsg::MAP_VALUE)
+    help = "check the indentation, and quote a text that contains `: `";
+  else if (e.msg == YAML::ErrorMsg::END_OF_MAP || e.msg == YAML::ErrorMsg::END_OF_SEQ)
+    help = "check that this line is indented like its neighbours";
+  else if (e.msg == YAML::ErrorMsg::END_OF_MAP_FLOW)
+    help = "a `{` is not closed by its `}`, a comma is missing, or a text with braces needs quotes";
+  else if (e.msg == YAML::ErrorMsg::END_OF_SEQ_FLOW)
+    help = "a `[` is not closed by its `]`, or a comma is missing";
+  else if (e.msg.find("anchor is not defined") != std::string::npos)
+    help = "an anchor `&name` must come before its alias `*name`, in the same document";
   report(file, {code::kSyntax, "not valid YAML: " + e.msg, at, help}, out);
 }
 
@@ -321,7 +355,8 @@ void parse_document(YamlFile& file, std::size_t from, std::size_t to, const Yaml
 SourceFile::SourceFile(std::string file_name, std::shared_ptr<const std::string> content)
     : name(std::move(file_name)), text(std::move(content)) {
   line_starts.push_back(0);
-  for (std::size_t at = text->find('\n'); at != std::string::npos; at = text->find('\n', at + 1)) line_starts.push_back(at + 1);
+  for (std::size_t at = text->find('\n'); at != std::string::npos; at = text->find('\n', at + 1))
+    line_starts.push_back(at + 1);
 }
 
 SourceSpan SourceFile::span(std::size_t from, std::size_t to) const {
@@ -332,14 +367,16 @@ SourceSpan SourceFile::span(std::size_t from, std::size_t to) const {
   if (end_of_line == std::string::npos) end_of_line = text->size();
   to = std::clamp(to, from, std::max(from, end_of_line));
   const auto count = [&](std::size_t a, std::size_t b) {
-    return static_cast<int>(std::count_if(text->begin() + static_cast<std::ptrdiff_t>(a), text->begin() + static_cast<std::ptrdiff_t>(b),
+    return static_cast<int>(std::count_if(text->begin() + static_cast<std::ptrdiff_t>(a),
+                                          text->begin() + static_cast<std::ptrdiff_t>(b),
                                           [](char c) { return !continuation(c); }));
   };
   const int column = 1 + count(start, from);
   return {name, static_cast<int>(line), column, column + std::max(1, count(from, to))};
 }
 
-YamlFile parse_yaml(std::string name, std::shared_ptr<const std::string> text, const YamlLimits& limits, Diagnostics& out) {
+YamlFile parse_yaml(std::string name, std::shared_ptr<const std::string> text, const YamlLimits& limits,
+                    Diagnostics& out) {
   YamlFile file;
   if (text->compare(0, 3, "\xEF\xBB\xBF") == 0) text = std::make_shared<const std::string>(text->substr(3));
   file.source = std::make_unique<SourceFile>(std::move(name), std::move(text));
@@ -350,7 +387,15 @@ YamlFile parse_yaml(std::string name, std::shared_ptr<const std::string> text, c
     return file;
   }
   const std::vector<std::size_t> starts = document_starts(view);
-  for (std::size_t i = 0; i < starts.size(); ++i) {
+  if (starts.size() > kMaxDocuments) {
+    report(file,
+           {code::kLimit, fmt::format("more than {} documents in one file", kMaxDocuments), starts[kMaxDocuments],
+            "split the file"},
+           out);
+    file.broken = true;
+    return file;
+  }
+  for (std::size_t i = 0; i < starts.size() && file.nodes.size() < limits.max_nodes; ++i) {
     parse_document(file, starts[i], i + 1 < starts.size() ? starts[i + 1] : view.size(), limits, out);
   }
   return file;

@@ -34,12 +34,12 @@ struct Node {
   bool forced_text = false;  ///< tagged !!str
   std::uint32_t begin = 0;   ///< byte offsets in the file
   std::uint32_t end = 0;
-  std::uint32_t size = 1;   ///< nodes below and including this one, aliases counted with what they stand for; saturating
+  std::uint32_t size = 1;  ///< nodes below and including this one, aliases counted with what they stand for; saturating
   std::uint32_t depth = 1;  ///< likewise
   const SourceFile* file = nullptr;
-  const Node* target = nullptr;  ///< kAlias
-  std::string text;              ///< kScalar: the value; kNull: as spelled
-  std::vector<const Node*> children;   ///< kList: items; kMap: key, value, key, value, ...
+  const Node* target = nullptr;       ///< kAlias
+  std::string text;                   ///< kScalar: the value; kNull: as spelled
+  std::vector<const Node*> children;  ///< kList: items; kMap: key, value, key, value, ...
 
   SourceSpan span() const { return file->span(begin, end); }
   bool plain() const { return style == Style::kPlain && !forced_text; }
@@ -62,8 +62,9 @@ struct YamlFile {
   bool broken = false;                 ///< a document was dropped
 };
 
-/// Parses a text; mistakes go to `out`. Bounded in memory and stack whatever the bytes are: nesting, node count (aliases
-/// expanded), line length and encoding are checked before or while yaml-cpp reads.
-YamlFile parse_yaml(std::string name, std::shared_ptr<const std::string> text, const YamlLimits& limits, Diagnostics& out);
+/// Parses a text; mistakes go to `out`. Bounded in memory and stack whatever the bytes are: nesting, node count
+/// (aliases expanded), line length and encoding are checked before or while yaml-cpp reads.
+YamlFile parse_yaml(std::string name, std::shared_ptr<const std::string> text, const YamlLimits& limits,
+                    Diagnostics& out);
 
 }  // namespace dcsim::scenario

@@ -1,5 +1,5 @@
-// Broken files and exactly what is said about them. Each *.yaml of tests/data/bad has its *.expected beside it; to bless
-// a new text, run with DCSIM_BLESS=1 and read the difference.
+// Broken files and exactly what is said about them. Each *.yaml of tests/data/bad has its *.expected beside it; to
+// bless a new text, run with DCSIM_BLESS=1 and read the difference.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 

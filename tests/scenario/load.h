@@ -36,19 +36,26 @@ inline Diagnostic first(const LoadResult& result, std::string_view code) {
 }
 
 /// A topology with one zone and whatever else, and an empty scenario over it.
-inline std::string topology(std::string_view rest = {}, std::string_view agents = "[{ name: \"a-{n}\", count: 3, zone: core, labels: { role: server }, config: {} }]") {
-  return "version: 1\nkind: topology\nname: t\nzones: { core: { cidr: 10.0.0.0/24 }, alpha: { cidr: 10.0.1.0/24 } }\ndatacenters: { dc1: { agents: " +
+inline std::string topology(
+    std::string_view rest = {},
+    std::string_view agents = "[{ name: \"a-{n}\", count: 3, zone: core, labels: { role: server }, config: {} }]") {
+  return "version: 1\nkind: topology\nname: t\nzones: { core: { cidr: 10.0.0.0/24 }, alpha: { cidr: 10.0.1.0/24 } "
+         "}\ndatacenters: { dc1: { agents: " +
          std::string(agents) + " } }\n" + std::string(rest);
 }
 
 inline std::string with_scenario(std::string_view rest, std::string_view timeline = "[]") {
-  return topology() + "---\nversion: 1\nkind: scenario\nname: s\ntopology: t\nduration: 5m\ntimeline: " + std::string(timeline) + "\n" + std::string(rest);
+  return topology() +
+         "---\nversion: 1\nkind: scenario\nname: s\ntopology: t\nduration: 5m\ntimeline: " + std::string(timeline) +
+         "\n" + std::string(rest);
 }
 
 /// A folder for one test's files, removed afterwards.
 class Folder {
  public:
-  Folder() : path_(std::filesystem::temp_directory_path() / ("dcsim-scenario-" + std::to_string(counter()++) + "-" + std::to_string(reinterpret_cast<std::uintptr_t>(this)))) {
+  Folder()
+      : path_(std::filesystem::temp_directory_path() / ("dcsim-scenario-" + std::to_string(counter()++) + "-" +
+                                                        std::to_string(reinterpret_cast<std::uintptr_t>(this)))) {
     std::filesystem::create_directories(path_);
   }
   ~Folder() {

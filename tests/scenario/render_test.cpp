@@ -1,7 +1,8 @@
+#include "scenario/render.h"
+
 #include <doctest/doctest.h>
 
 #include "scenario/loader.h"
-#include "scenario/render.h"
 
 using namespace dcsim;
 using namespace dcsim::scenario;
@@ -9,7 +10,11 @@ using namespace dcsim::scenario;
 namespace {
 
 Diagnostics one() {
-  return {{"E0102", Diagnostic::Severity::kError, "unknown key `latancy` in link", {"bad.yaml", 3, 5, 12}, "did you mean `latency`?",
+  return {{"E0102",
+           Diagnostic::Severity::kError,
+           "unknown key `latancy` in link",
+           {"bad.yaml", 3, 5, 12},
+           "did you mean `latency`?",
            "allowed keys: bandwidth, endpoints, jitter, latency, loss, mtu"}};
 }
 
@@ -29,11 +34,14 @@ TEST_CASE("render: text shows the place, the line, carets, label and help") {
 
 TEST_CASE("render: json has the documented fields, github its workflow command") {
   CHECK(render_json(one()) ==
-        "[\n {\"code\":\"E0102\",\"severity\":\"error\",\"message\":\"unknown key `latancy` in link\",\"file\":\"bad.yaml\",\"line\":3,\"column\":5,"
-        "\"endColumn\":12,\"help\":\"did you mean `latency`? (allowed keys: bandwidth, endpoints, jitter, latency, loss, mtu)\"}\n]\n");
+        "[\n {\"code\":\"E0102\",\"severity\":\"error\",\"message\":\"unknown key `latancy` in "
+        "link\",\"file\":\"bad.yaml\",\"line\":3,\"column\":5,"
+        "\"endColumn\":12,\"help\":\"did you mean `latency`? (allowed keys: bandwidth, endpoints, jitter, latency, "
+        "loss, mtu)\"}\n]\n");
   CHECK(render_json({}) == "[]\n");
   CHECK(render_github(one()) ==
-        "::error file=bad.yaml,line=3,col=5,endColumn=12,title=E0102::unknown key `latancy` in link; did you mean `latency`? (allowed keys: "
+        "::error file=bad.yaml,line=3,col=5,endColumn=12,title=E0102::unknown key `latancy` in link; did you mean "
+        "`latency`? (allowed keys: "
         "bandwidth, endpoints, jitter, latency, loss, mtu)\n");
 }
 
@@ -52,7 +60,8 @@ TEST_CASE("render: columns count characters, tabs and control bytes show as blan
   d[0].label.clear();
   d[0].help.clear();
   CHECK(render_text(d, source("\xC3\xA4\xE2\x82\xAC\t: bad\x01 x\n")) ==
-        "error[E0102]: unknown key `latancy` in link\n --> bad.yaml:1:5\n  |\n1 | \xC3\xA4\xE2\x82\xAC : bad  x\n  |     ^^^\n");
+        "error[E0102]: unknown key `latancy` in link\n --> bad.yaml:1:5\n  |\n1 | \xC3\xA4\xE2\x82\xAC : bad  x\n  |   "
+        "  ^^^\n");
 }
 
 TEST_CASE("render: a long line is shown around the mistake") {

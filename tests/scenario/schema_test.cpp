@@ -42,7 +42,8 @@ TEST_CASE("schema: every key of every table is there, with its description, and 
       const auto& property = d["properties"].at(std::string(key.name));
       CHECK(property["description"].get<std::string>().find(key.doc) == 0);
       if (key.required) required.insert(std::string(key.name));
-      for (const std::string_view choice : key.choices) CHECK(property.dump().find("\"" + std::string(choice) + "\"") != std::string::npos);
+      for (const std::string_view choice : key.choices)
+        CHECK(property.dump().find("\"" + std::string(choice) + "\"") != std::string::npos);
     }
     CHECK(d.value("required", std::set<std::string>{}) == required);
     CHECK(d["additionalProperties"] == false);
@@ -69,9 +70,12 @@ TEST_CASE("schema: the reader rejects a value of no type under every key it know
       const std::string line = std::string(key.name) + ": { odd: { } }\n";
       const std::size_t document = make == 0 ? 0 : text.rfind("---\n") + 4;
       const std::size_t at = text.find("\n" + std::string(key.name) + ":", document == 0 ? 0 : document - 1);
-      if (text.compare(document, key.name.size() + 1, std::string(key.name) + ":") == 0) text.replace(document, text.find('\n', document) + 1 - document, line);
-      else if (at != std::string::npos) text.replace(at + 1, text.find('\n', at + 1) - at, line);
-      else text += line;
+      if (text.compare(document, key.name.size() + 1, std::string(key.name) + ":") == 0)
+        text.replace(document, text.find('\n', document) + 1 - document, line);
+      else if (at != std::string::npos)
+        text.replace(at + 1, text.find('\n', at + 1) - at, line);
+      else
+        text += line;
       const auto r = load(text);
       CHECK_MESSAGE(!r.ok(), text);
     }

@@ -1,9 +1,10 @@
+#include "scenario/units.h"
+
 #include <doctest/doctest.h>
 
 #include <limits>
 
 #include "scenario/suggest.h"
-#include "scenario/units.h"
 
 using namespace dcsim;
 using namespace dcsim::scenario;
@@ -29,7 +30,8 @@ TEST_CASE("units: what is no duration says why, and what would do") {
   CHECK(parse_duration("5 sec").error.suggestion == "5s");
   CHECK(parse_duration("2minutes").error.suggestion == "2m");
   CHECK(parse_duration("5S").error.suggestion == "5s");
-  for (const char* bad : {"", "s", "1", "-1s", "1x", "1..5s", ".5s", "5.s", "1s2", "one", "1e3s", " 1s", "1s ", "\xC2s"}) {
+  for (const char* bad :
+       {"", "s", "1", "-1s", "1x", "1..5s", ".5s", "5.s", "1s2", "one", "1e3s", " 1s", "1s ", "\xC2s"}) {
     CAPTURE(bad);
     CHECK_FALSE(parse_duration(bad));
   }

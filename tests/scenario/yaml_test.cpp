@@ -18,9 +18,12 @@ TEST_CASE("yaml: duplicate keys are errors at the second, naming the first") {
 TEST_CASE("yaml: `no`, `on`, `yes` are not booleans, but fine as texts") {
   for (const char* word : {"no", "yes", "on", "off", "True", "\"true\"", "1"}) {
     CAPTURE(word);
-    CHECK_FALSE(load(topology(std::string("firewalls: [{ name: f, default: drop, stateful: ") + word + ", rules: [] }]\n")).ok());
+    CHECK_FALSE(
+        load(topology(std::string("firewalls: [{ name: f, default: drop, stateful: ") + word + ", rules: [] }]\n"))
+            .ok());
   }
-  const auto r = load(topology("firewalls: [{ name: no, default: drop, stateful: true, rules: [{ name: on, action: drop, comment: yes }] }]\n"));
+  const auto r = load(topology(
+      "firewalls: [{ name: no, default: drop, stateful: true, rules: [{ name: on, action: drop, comment: yes }] }]\n"));
   REQUIRE_MESSAGE(r.ok(), shown(r));
   CHECK(r.topologies[0]->firewalls[0].name == "no");
   CHECK(r.topologies[0]->firewalls[0].rules[0].comment == "yes");
@@ -29,10 +32,12 @@ TEST_CASE("yaml: `no`, `on`, `yes` are not booleans, but fine as texts") {
 TEST_CASE("yaml: 010 is not 8") {
   for (const char* number : {"010", "0x8", "0o10", "1_0", "8.0", "1e1", "\"8\""}) {
     CAPTURE(number);
-    const auto r = load(topology({}, std::string("[{ name: \"a-{n}\", zone: core, config: {}, count: ") + number + " }]"));
+    const auto r =
+        load(topology({}, std::string("[{ name: \"a-{n}\", zone: core, config: {}, count: ") + number + " }]"));
     CHECK_FALSE(r.ok());
   }
-  CHECK(first(load(topology({}, "[{ name: \"a-{n}\", zone: core, config: {}, count: 010 }]")), "E0106").label == "did you mean `10`?");
+  CHECK(first(load(topology({}, "[{ name: \"a-{n}\", zone: core, config: {}, count: 010 }]")), "E0106").label ==
+        "did you mean `10`?");
 }
 
 TEST_CASE("yaml: merge keys, first source wins, own keys win over all") {
@@ -117,10 +122,12 @@ TEST_CASE("yaml: alias bombs and chains are refused before anyone follows them")
   }
   CHECK(first(load(bomb), "E0110").message == "aliases expand to more than 250000 values");
   std::string chain = "x-0: &x0 [a]\n";
-  for (int i = 1; i < 1'000; ++i) chain += "x-" + std::to_string(i) + ": &x" + std::to_string(i) + " [*x" + std::to_string(i - 1) + "]\n";
+  for (int i = 1; i < 1'000; ++i)
+    chain += "x-" + std::to_string(i) + ": &x" + std::to_string(i) + " [*x" + std::to_string(i - 1) + "]\n";
   CHECK(first(load(chain), "E0110").message == "nested deeper than 64 levels once its aliases are followed");
   CHECK(first(load("x-a: &a [*a]\n"), "E0109").message == "an alias stands inside the value it repeats");
-  CHECK(first(load("x-a: *b\n"), "E0100").help == "an anchor `&name` must come before its alias `*name`, in the same document");
+  CHECK(first(load("x-a: *b\n"), "E0100").help ==
+        "an anchor `&name` must come before its alias `*name`, in the same document");
 }
 
 TEST_CASE("yaml: parameters cannot bomb either") {
@@ -134,7 +141,8 @@ TEST_CASE("yaml: parameters cannot bomb either") {
   CHECK(count(load(topology("params: { a: [\"${b}\"], b: [\"${a}\"] }\n")), "E0109") == 2);
   CHECK_FALSE(load(topology("params: { a: \"${b}\", b: \"${a}\" }\ndescription: \"x ${a}\"\n")).ok());
   std::string text = topology("params:\n  t0: \"" + std::string(1000, 'x') + "\"\n");
-  for (int i = 1; i < 30; ++i) text += "  t" + std::to_string(i) + ": \"${t" + std::to_string(i - 1) + "}${t" + std::to_string(i - 1) + "}\"\n";
+  for (int i = 1; i < 30; ++i)
+    text += "  t" + std::to_string(i) + ": \"${t" + std::to_string(i - 1) + "}${t" + std::to_string(i - 1) + "}\"\n";
   CHECK_FALSE(load(text + "description: \"${t29}\"\n").ok());
 }
 
@@ -186,10 +194,20 @@ TEST_CASE("yaml: the place of each byte of a scalar survives quotes, escapes and
   };
   CHECK(place(0, 6) == std::pair(1, 9));
   CHECK(place(1, 0) == std::pair(2, 4));
-  CHECK(place(1, 2) == std::pair(2, 7));  // b, behind the escape
+  CHECK(place(1, 2) == std::pair(2, 7));   // b, behind the escape
   CHECK(place(1, 7) == std::pair(2, 16));  // c, behind a two-byte character
   CHECK(place(2, 3) == std::pair(3, 8));
   CHECK(place(3, 0) == std::pair(5, 3));
   CHECK(place(3, 7) == std::pair(6, 3));
   CHECK(place(4, 4) == std::pair(8, 3));
+}
+
+TEST_CASE("yaml: many documents, services that pile up") {
+  std::string documents;
+  for (int i = 0; i < 20'000; ++i) documents += "---\na: b\n";
+  CHECK(first(load(documents), "E0110").message == "more than 1000 documents in one file");
+  std::string services = topology("services:\n  s0: [1/tcp]\n");
+  for (int i = 1; i < 5'000; ++i)
+    services += "  s" + std::to_string(i) + ": [" + std::to_string(i) + "/udp, s" + std::to_string(i - 1) + "]\n";
+  CHECK(first(load(services), "E0110").message == "service `s1024` has more than 1024 port ranges");
 }
