@@ -22,6 +22,7 @@ Memberlist::Memberlist(MemberlistConfig config, Directory& directory, Workspace&
       indirect_draw_(seed, entity, "indirect"),
       push_pull_draw_(seed, entity, "push-pull"),
       stagger_draw_(seed, entity, "stagger"),
+      expiry_draw_(seed, entity, "expiry"),
       table_(directory),
       queue_(static_cast<std::uint32_t>(config_.retransmit_mult)),
       update_tag_(kFirstUpdateTag) {
@@ -71,12 +72,12 @@ void Memberlist::run_due(Instant now) {
     const auto consider = [&](Instant when, Due what) {
       if (when < at) at = when, due = what;
     };
+    consider(suspicions_.next_deadline(), Due::kSuspicion);
     consider(gossip_next_, Due::kGossip);
     consider(probe_ticker_.next, Due::kProbeTick);
     consider(relays_deadline(), Due::kRelay);
     if (probe_.stage == Probe::Stage::kDirect) consider(std::min(probe_.direct_until, probe_.expires), Due::kProbe);
     if (probe_.stage == Probe::Stage::kIndirect) consider(probe_.expires, Due::kProbe);
-    consider(suspicions_.next_deadline(), Due::kSuspicion);
     consider(push_pull_next_, Due::kPushPull);
     consider(streams_deadline_, Due::kStreams);
     if (!queue_.finished().empty()) take_finished(now);

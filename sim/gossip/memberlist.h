@@ -298,7 +298,7 @@ class Memberlist {
   bool alive_delegate_;
   bool ping_delegate_;
 
-  Rng insert_draw_, shuffle_draw_, gossip_draw_, indirect_draw_, push_pull_draw_, stagger_draw_;
+  Rng insert_draw_, shuffle_draw_, gossip_draw_, indirect_draw_, push_pull_draw_, stagger_draw_, expiry_draw_;
 
   bool running_ = false;
   bool leaving_ = false;

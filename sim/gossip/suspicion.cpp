@@ -6,10 +6,6 @@
 #include "gossip/formulas.h"
 
 namespace dcsim::gossip {
-namespace {
-constexpr Duration kLateness{50'000};
-}
-
 std::vector<Suspicions::Where>::iterator Suspicions::where(MemberId member) {
   return std::lower_bound(index_.begin(), index_.end(), member,
                           [](const Where& w, MemberId id) { return w.member < id; });
@@ -22,7 +18,7 @@ Suspicion* Suspicions::find(MemberId member) {
 }
 
 Suspicion& Suspicions::start(MemberId member, MemberId from, Instant now, int wanted, Duration min, Duration max,
-                             Cause cause) {
+                             Duration late, Cause cause) {
   const auto it = where(member);
   DCSIM_CHECK(it == index_.end() || it->member != member);
   std::uint32_t slot;
@@ -40,6 +36,7 @@ Suspicion& Suspicions::start(MemberId member, MemberId from, Instant now, int wa
   s.start = now;
   s.min = min;
   s.max = max;
+  s.late = late;
   s.wanted = wanted;
   s.confirmed = 0;
   s.cause = cause;
@@ -78,7 +75,7 @@ Suspicions::Confirm Suspicions::confirm(Suspicion& suspicion, MemberId from, Ins
 void Suspicions::arm(std::uint32_t slot, Instant at) {
   slots_[slot].deadline = at;
   armed_[slot] = ++order_;
-  heap_.push_back({at + kLateness, order_, slot});
+  heap_.push_back({at + slots_[slot].late, order_, slot});
   std::push_heap(heap_.begin(), heap_.end(), later);
 }
 

@@ -15,6 +15,7 @@ struct Suspicion {
   Instant deadline;
   Duration min;
   Duration max;
+  Duration late;  ///< it expires this much after `deadline`
   int wanted = 0;                  ///< k
   int confirmed = 0;               ///< n
   Cause cause;                     ///< the record of its start
@@ -27,7 +28,8 @@ class Suspicions {
   /// nullptr if the member is not suspected. Valid until the next start or forget.
   Suspicion* find(MemberId member);
   /// Requires that none runs for the member. `wanted` < 1 runs at `min`. Returns it.
-  Suspicion& start(MemberId member, MemberId from, Instant now, int wanted, Duration min, Duration max, Cause cause);
+  Suspicion& start(MemberId member, MemberId from, Instant now, int wanted, Duration min, Duration max, Duration late,
+                   Cause cause);
   void forget(MemberId member);
   void clear();
 
@@ -35,9 +37,9 @@ class Suspicions {
   /// suspicion.go: Confirm. Counted: the deadline is now the shorter one, at the earliest `now`.
   Confirm confirm(Suspicion& suspicion, MemberId from, Instant now);
 
-  /// The earliest deadline, never() if none. Equal deadlines expire in the order in which they were armed.
+  /// The earliest expiry, never() if none. Equal ones expire in the order in which they were armed.
   Instant next_deadline();
-  /// The suspicion with that deadline. Requires next_deadline() != never().
+  /// The suspicion with that expiry. Requires next_deadline() != never().
   Suspicion& next();
 
   std::size_t size() const { return index_.size(); }
