@@ -36,28 +36,31 @@ std::string quoted_list(const std::vector<std::string>& items) {
   return out + "]";
 }
 
-void Agent::open_pools() {
+std::optional<Error> Agent::open_pools() {
   // Segments come up before the default LAN pool (consul agent/consul/server.go), but keep the numbers after it.
   pools_.clear();
   pools_.push_back(std::make_unique<Pool>(
-      *this, Pool::Place{PoolId{0}, config_.server ? "" : config_.segment, config_.serf_lan_bind, config_.advertise, config_.serf_lan_port},
-      seed_));
+      *this, Pool::Place{PoolId{0}, config_.server ? "" : config_.segment, config_.serf_lan_bind, config_.advertise, config_.serf_lan_port}));
   for (const SegmentConfig& s : config_.segments) {
     const PoolId id{static_cast<std::uint32_t>(pools_.size())};
-    pools_.push_back(std::make_unique<Pool>(*this, Pool::Place{id, s.name, s.bind, s.advertise, s.port}, seed_));
+    pools_.push_back(std::make_unique<Pool>(*this, Pool::Place{id, s.name, s.bind, s.advertise, s.port}));
   }
   floods_.assign(pools_.size(), {});
-}
-
-std::optional<Error> Agent::start(Instant now) {
-  open_pools();
-  for (const std::string& warning : config_.warnings) around_.log(LogLevel::kWarn, "agent: " + warning);
   for (const auto& pool : pools_) {
-    if (const auto problem = pool->serf().config().problem()) {
-      ended_ = true;
+    if (auto problem = pool->open(seed_)) {
+      pools_.clear();
       return problem;
     }
   }
+  return std::nullopt;
+}
+
+std::optional<Error> Agent::start(Instant now) {
+  if (auto problem = open_pools()) {
+    ended_ = true;
+    return problem;
+  }
+  for (const std::string& warning : config_.warnings) around_.log(LogLevel::kWarn, "agent: " + warning);
   for (std::size_t n = 0; n < pools_.size(); ++n) {
     Pool& pool = *pools_[(n + 1) % pools_.size()];
     const Endpoint at{pool.place().bind, pool.place().port};

@@ -82,7 +82,7 @@ class Agent {
   };
 
   // agent.cpp
-  void open_pools();
+  std::optional<Error> open_pools();
   void settle(Instant now);
   void settle_one(Instant now, const Done& done);
   void on_member_event(Pool& pool, const gossip::MemberEvent& event, Cause cause);

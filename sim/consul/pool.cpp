@@ -14,27 +14,18 @@ gossip::MemberlistConfig profile(const AgentConfig& config) {
 
 }  // namespace
 
-Pool::Pool(Agent& agent, Place place, std::uint64_t seed)
-    : agent_(agent),
-      place_(std::move(place)),
-      gate_(agent.config_.datacenter, agent.config_.node_name, agent.config_.node_id, place_.segment) {
-  const std::string pool = agent.config_.kind == AgentKind::kSerf ? "serf" : agent.config_.datacenter + "/" + place_.segment;
-  const std::string entity = agent.entity_ + "/" + (place_.segment.empty() ? "lan" : "segment:" + place_.segment);
-  serf_ = std::make_unique<gossip::Serf>(serf_config(), agent.around_.directory(pool), agent.around_.workspace(), *this, *this,
-                                         seed, entity);
-}
-
-gossip::SerfConfig Pool::serf_config() {
-  const AgentConfig& agent = agent_.config_;
+gossip::SerfConfig serf_config(const AgentConfig& agent, std::size_t pool) {
+  const SegmentConfig* segment = pool == 0 ? nullptr : &agent.segments[pool - 1];
+  const std::uint16_t port = segment ? segment->port : agent.serf_lan_port;
   gossip::SerfConfig c;
   c.node_name = agent.node_name;
-  c.tags = lan_tags(agent, place_.segment);
+  c.tags = lan_tags(agent, segment ? segment->name : agent.server ? "" : agent.segment);
   c.reconnect_timeout = agent.reconnect_timeout;
   c.tombstone_timeout = agent.tombstone_timeout;
   c.memberlist = profile(agent);
   c.memberlist.name = agent.node_name;
-  c.memberlist.advertise = {place_.advertise, place_.port};
-  c.memberlist.bind_port = place_.port;
+  c.memberlist.advertise = {segment ? segment->advertise : agent.advertise, port};
+  c.memberlist.bind_port = port;
   c.memberlist.cidrs_allowed = agent.serf_lan_allowed_cidrs;
   c.memberlist.int_style = wire::IntStyle::kOld;  // memberlist up to 0.5.0, which both vintages embed
   c.memberlist.exhaustive_small_targets = false;         // since 0.6.0 only
@@ -49,14 +40,38 @@ gossip::SerfConfig Pool::serf_config() {
     c.leave_propagate_delay = 3_s;
     c.memberlist.dead_node_reclaim_time = 30_s;
     c.enable_name_conflict_resolution = !agent.server;
-    c.merge = this;
-    c.reconnect_timeout_override = this;
   }
   // agent.go segmentConfig starts from the built-in defaults: gossip_lan does not reach a server's segments.
-  if (place_.id.value == 0) {
+  if (!segment) {
     for (const GossipTunable& t : agent.gossip_lan) apply_tunable(t, c.memberlist);
   }
   return c;
+}
+
+std::optional<Error> gossip_problem(const AgentConfig& config) {
+  for (std::size_t pool = 0; pool <= config.segments.size(); ++pool) {
+    if (const auto problem = serf_config(config, pool).problem()) return problem;
+  }
+  return std::nullopt;
+}
+
+Pool::Pool(Agent& agent, Place place)
+    : agent_(agent),
+      place_(std::move(place)),
+      gate_(agent.config_.datacenter, agent.config_.node_name, agent.config_.node_id, place_.segment) {}
+
+std::optional<Error> Pool::open(std::uint64_t seed) {
+  gossip::SerfConfig c = serf_config(agent_.config_, place_.id.index());
+  if (agent_.config_.kind == AgentKind::kConsul) {
+    c.merge = this;
+    c.reconnect_timeout_override = this;
+  }
+  if (const auto problem = c.problem()) return problem;
+  const std::string pool = agent_.config_.kind == AgentKind::kSerf ? "serf" : agent_.config_.datacenter + "/" + place_.segment;
+  const std::string entity = agent_.entity_ + "/" + (place_.segment.empty() ? "lan" : "segment:" + place_.segment);
+  serf_ = std::make_unique<gossip::Serf>(std::move(c), agent_.around_.directory(pool), agent_.around_.workspace(), *this, *this,
+                                         seed, entity);
+  return std::nullopt;
 }
 
 gossip::SendStatus Pool::send_packet(const Endpoint& to, const Bytes& payload) {

@@ -8,6 +8,12 @@
 
 namespace dcsim::consul {
 
+/// How Serf runs in one pool of an agent: 0 is its LAN pool, then a server's segments in order.
+gossip::SerfConfig serf_config(const AgentConfig& config, std::size_t pool);
+/// The first thing that Serf or memberlist cannot run with in any of the agent's pools, such as tags over 512 bytes.
+/// An agent says it when it starts; a loader may want to say it before.
+std::optional<Error> gossip_problem(const AgentConfig& config);
+
 /// One gossip pool of an agent: a Serf node with its listener, its gate and its place among the agent's pools. Passes what
 /// Serf asks for on to the Surroundings under its PoolId.
 class Pool final : public gossip::Actions,
@@ -22,7 +28,9 @@ class Pool final : public gossip::Actions,
     Address advertise;
     std::uint16_t port = 0;
   };
-  Pool(Agent& agent, Place place, std::uint64_t seed);
+  Pool(Agent& agent, Place place);
+  /// Before anything else: makes the Serf node. The error is what it cannot run with.
+  std::optional<Error> open(std::uint64_t seed);
 
   gossip::Serf& serf() { return *serf_; }
   const gossip::Serf& serf() const { return *serf_; }
@@ -49,8 +57,6 @@ class Pool final : public gossip::Actions,
   Duration reconnect_timeout(const gossip::Member& member, Duration configured) override;
 
  private:
-  gossip::SerfConfig serf_config();
-
   Agent& agent_;
   Place place_;
   LanGate gate_;

@@ -231,6 +231,22 @@ Result<Value> apply(Value value, const Verb& verb) {
   return bad("function \"" + verb.name + "\" not defined");
 }
 
+/// Reads the string that begins at `at` and moves behind it: `raw` or "with \\ and \" escaped", as in Go.
+Result<std::string> quoted(std::string_view text, std::size_t& at) {
+  const char quote = text[at++];
+  std::string out;
+  for (; at < text.size() && text[at] != quote; ++at) {
+    if (quote == '"' && text[at] == '\\') {
+      if (++at == text.size()) break;
+      if (text[at] != '"' && text[at] != '\\') return bad("invalid escape in a string");
+    }
+    out += text[at];
+  }
+  if (at >= text.size()) return bad("unterminated string");
+  ++at;
+  return out;
+}
+
 /// Splits `A "x" 1 | B` into verbs.
 Result<std::vector<Verb>> parse_pipeline(std::string_view text) {
   std::vector<Verb> verbs;
@@ -246,11 +262,10 @@ Result<std::vector<Verb>> parse_pipeline(std::string_view text) {
       named = false;
       ++at;
     } else if (c == '"' || c == '`') {
-      const std::size_t close = text.find(c, at + 1);
-      if (close == std::string_view::npos) return bad("unterminated string");
       if (!named) return bad("a function must come first");
-      current.arguments.emplace_back(text.substr(at + 1, close - at - 1));
-      at = close + 1;
+      auto argument = quoted(text, at);
+      if (!argument) return argument.error();
+      current.arguments.push_back(std::move(*argument));
     } else {
       const std::size_t end = std::min(text.find_first_of(" \t|\"`", at), text.size());
       if (named) {

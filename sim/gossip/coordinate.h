@@ -50,6 +50,15 @@ class CoordinateClient {
   /// An ack arrived from `peer` (any dense id of the caller's) with its coordinate after `rtt`.
   /// Hot: about 90 ns; allocates once per eight peers first measured.
   CoordinateUpdate update(std::uint32_t peer, const Coordinate& other, Duration rtt);
+  /// A measurement of `peer` will come soon: starts to bring its samples into the cache, in two steps, since the second
+  /// must know what the first brings. Hot: does not wait.
+  void expect(std::uint32_t peer) const {
+    if (peer / kChunk < samples_.size()) __builtin_prefetch(&samples_[peer / kChunk]);
+  }
+  void expect_now(std::uint32_t peer) const {
+    if (peer / kChunk < samples_.size() && samples_[peer / kChunk])
+      __builtin_prefetch(&(*samples_[peer / kChunk])[peer % kChunk], 1);
+  }
   /// The peer was reaped: its latency samples go.
   void forget(std::uint32_t peer);
   Duration distance_to(const Coordinate& other) const { return distance(coordinate_, other); }

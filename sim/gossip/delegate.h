@@ -82,8 +82,8 @@ class Delegate {
     (void)nodes;
     return std::nullopt;
   }
-  /// An error makes memberlist ignore the alive message. Must depend on the node alone: it is not asked again about a
-  /// member that is already held alive with the same record and incarnation.
+  /// An error makes memberlist ignore the alive message. Must depend on the node alone, its incarnation aside: it is not
+  /// asked again about a member that is held with the same record in the same or a later incarnation.
   virtual std::optional<Error> notify_alive(const NodeView& node) {
     (void)node;
     return std::nullopt;

@@ -95,6 +95,8 @@ class Memberlist {
   int health_score() const { return score_; }  ///< GetHealthScore, 0 = well
   std::uint32_t incarnation() const { return incarnation_; }
   bool running() const { return running_; }
+  /// The member whose ack is awaited, none() if nobody's.
+  MemberId probed() const { return probe_.stage == Probe::Stage::kIdle ? MemberId::none() : probe_.target; }
   bool left() const { return leaving_; }
   const BroadcastQueue& broadcasts() const { return queue_; }
   const Suspicions& suspicions() const { return suspicions_; }
@@ -244,6 +246,7 @@ class Memberlist {
     ByteView vsn;
   };
   void alive_node(Instant now, Claim claim, bool bootstrap, BroadcastTag tag);
+  bool says_nothing_new(const Claim& claim) const;
   bool alive_acceptable(const Claim& claim);
   bool admit_claim(Instant now, Claim& claim, bool& replaces);
   AliveId take_claim(const Claim& claim);

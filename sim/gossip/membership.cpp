@@ -24,6 +24,7 @@ void Memberlist::alive_node(Instant now, Claim claim, bool bootstrap, BroadcastT
   claim.member = directory_.find(claim.name);
   const bool own = claim.member == self_;
   if (leaving_ && own) return;
+  if (!own && says_nothing_new(claim)) return;
   if (!alive_acceptable(claim)) return;
   bool replaces = false;
   if (!admit_claim(now, claim, replaces)) return;
@@ -67,6 +68,16 @@ void Memberlist::alive_node(Instant now, Claim claim, bool bootstrap, BroadcastT
   } else if (meta_changed) {
     delegate_.notify_update(now, table_.view(id));
   }
+}
+
+// Most of a busy queue's messages: what they say was accepted before, in the same or a later incarnation. All that could
+// come of asking the alive delegate again is the same answer. Hot: three comparisons of short texts.
+bool Memberlist::says_nothing_new(const Claim& claim) const {
+  if (!claim.member.valid() || !table_.contains(claim.member)) return false;
+  if (claim.incarnation > table_.incarnation(claim.member)) return false;
+  const AliveRecord& r = table_.record(claim.member);
+  return r.vsn[0] != 0 && r.port == claim.port && r.address == claim.address && text_of(r.vsn) == text_of(claim.vsn) &&
+         text_of(r.meta()) == text_of(claim.meta.data);
 }
 
 // The tests that do not depend on what is known of the member: its versions and the alive delegate.

@@ -117,6 +117,7 @@ void Serf::begin(Instant now) {
 
 void Serf::on_packet(Instant now, const Endpoint& from, const Bytes& payload) {
   begin(now);
+  if (const MemberId probed = memberlist_->probed(); coordinates_ && probed.valid()) coordinates_->expect_now(probed.value);
   memberlist_->on_packet(now, from, payload);
 }
 
@@ -145,7 +146,10 @@ void Serf::on_stream_eof(Instant now, StreamId stream) {
   memberlist_->on_stream_eof(now, stream);
 }
 
-void Serf::on_deadline(Instant now) { begin(now); }
+void Serf::on_deadline(Instant now) {
+  begin(now);
+  if (const MemberId probed = memberlist_->probed(); coordinates_ && probed.valid()) coordinates_->expect(probed.value);
+}
 
 // --- Timers ---
 

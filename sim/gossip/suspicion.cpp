@@ -6,6 +6,7 @@
 #include "gossip/formulas.h"
 
 namespace dcsim::gossip {
+
 std::vector<Suspicions::Where>::iterator Suspicions::where(MemberId member) {
   return std::lower_bound(index_.begin(), index_.end(), member,
                           [](const Where& w, MemberId id) { return w.member < id; });

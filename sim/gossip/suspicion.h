@@ -15,7 +15,7 @@ struct Suspicion {
   Instant deadline;
   Duration min;
   Duration max;
-  Duration late;  ///< it expires this much after `deadline`
+  Duration late;                   ///< it expires this much after `deadline`
   int wanted = 0;                  ///< k
   int confirmed = 0;               ///< n
   Cause cause;                     ///< the record of its start

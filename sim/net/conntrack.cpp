@@ -241,6 +241,13 @@ const Conntrack::Entry* Conntrack::find(const Key& key, Instant now) const {
   }
 }
 
+void Conntrack::prefetch(const FlowKey& flow) const {
+  if (slots_.empty()) return;
+  const Entry* const slot = &slots_[key_of(flow).hash() & (slots_.size() - 1)];
+  __builtin_prefetch(slot, 1);
+  __builtin_prefetch(reinterpret_cast<const char*>(slot + 1) - 1, 1);  // it may lie across two lines
+}
+
 Conntrack::Tracked Conntrack::judge(const PacketMeta& meta, const Entry* entry, const Key& key) const {
   Tracked out;
   const bool tcp = meta.flow.protocol == Protocol::kTcp;

@@ -255,6 +255,10 @@ Decision Firewall::evaluate(const PacketMeta& meta, Instant now) {
   return out;
 }
 
+void Firewall::prefetch(const FlowKey& flow) const {
+  if (config_.enabled && config_.stateful && !points_.empty() && points_[0]) points_[0]->table.prefetch(flow);
+}
+
 bool Firewall::observe(const PacketMeta& meta, Instant now) {
   if (!config_.enabled || !config_.stateful) return true;
   Conntrack& table = point(meta.at).table;

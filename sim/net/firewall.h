@@ -134,6 +134,8 @@ class Firewall {
   /// Tracks a packet that passes the machine in the other direction than this firewall's hook. No counters.
   /// Does nothing unless stateful and enabled. False if the connection table was full: the packet is to be dropped.
   bool observe(const PacketMeta& meta, Instant now);
+  /// A packet of this flow will pass hook forward soon: its conntrack entry is brought near. Changes nothing.
+  void prefetch(const FlowKey& flow) const;
   /// What `evaluate` would answer now, with reasons. Touches no counter, bucket, table or draw.
   Explanation explain(const PacketMeta& meta, Instant now) const;
 

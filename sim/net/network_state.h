@@ -194,6 +194,7 @@ struct Network::State {
 
   // packet_hooks.cpp: firewalls and partitions
   PacketMeta meta_of(const Packet& packet, HostId at, bool inside_view, FlowKey& quoted) const;
+  void prefetch_forward(const Packet& packet) const;
   bool forward_hook(PacketId id, VertexId at);
   bool input_hook(PacketId id, HostId at);
   /// False: dropped; `error` says what the socket call reports.

@@ -108,7 +108,10 @@ void Network::State::advance(PacketId id, VertexId at, Instant when, OriginId or
     const Graph::Vertex& vertex = graph.vertices()[at.index()];
     const bool early = when > engine.now();
     if (packet.forward_hook_due && !vertex.host.valid()) {
-      if (early) return schedule_arrival(id, at, origin, when);
+      if (early) {
+        prefetch_forward(packet);
+        return schedule_arrival(id, at, origin, when);
+      }
       packet.forward_hook_due = false;
       if (!forward_hook(id, at)) return;
     }

@@ -309,6 +309,13 @@ void report(const YamlFile& file, const Refused& what, Diagnostics& out) {
                  what.help});
 }
 
+/// True if `${` opens shortly before `offset`, on the same line.
+bool parameter_near(std::string_view text, std::size_t offset) {
+  const std::size_t open = text.rfind("${", offset);
+  return open != std::string_view::npos && offset - open < 40 &&
+         text.substr(open, offset - open).find('\n') == std::string_view::npos;
+}
+
 void report_syntax(const YamlFile& file, std::size_t base, const YAML::Exception& e, Diagnostics& out) {
   const std::string_view text = *file.source->text;
   const std::size_t at = std::min(base + static_cast<std::size_t>(std::max(e.mark.pos, 0)), text.size());
@@ -322,7 +329,9 @@ void report_syntax(const YamlFile& file, std::size_t base, const YAML::Exception
   else if (e.msg == YAML::ErrorMsg::END_OF_MAP || e.msg == YAML::ErrorMsg::END_OF_SEQ)
     help = "check that this line is indented like its neighbours";
   else if (e.msg == YAML::ErrorMsg::END_OF_MAP_FLOW)
-    help = "a `{` is not closed by its `}`, a comma is missing, or a text with braces needs quotes";
+    help = parameter_near(text, at)
+               ? "inside { } a parameter needs quotes: \"${name}\""
+               : "a `{` is not closed by its `}`, a comma is missing, or a text with braces needs quotes";
   else if (e.msg == YAML::ErrorMsg::END_OF_SEQ_FLOW)
     help = "a `[` is not closed by its `]`, or a comma is missing";
   else if (e.msg.find("anchor is not defined") != std::string::npos)

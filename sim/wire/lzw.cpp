@@ -1,6 +1,8 @@
 #include "wire/lzw.h"
 
 #include <algorithm>
+#include <bit>
+#include <cstring>
 
 namespace dcsim::wire {
 namespace {
@@ -11,6 +13,15 @@ constexpr std::uint32_t kFirstWidth = 9;
 constexpr std::uint32_t kLastWidth = 12;
 constexpr std::uint32_t kMaxCode = (1u << kLastWidth) - 1;
 constexpr std::uint32_t kByteSpread = 2741;  // spreads the next byte over the slots; the prefix code is spread already
+
+constexpr std::size_t kStride = 16;  // the decoder copies short strings by so many bytes
+
+std::uint64_t little_endian(const std::uint8_t* p) {
+  std::uint64_t value;
+  std::memcpy(&value, p, sizeof value);
+  if constexpr (std::endian::native == std::endian::big) value = __builtin_bswap64(value);
+  return value;
+}
 
 /// Packs codes, least significant bit first, into memory that is known to suffice.
 class BitWriter {
@@ -59,7 +70,7 @@ std::size_t worst_case(std::size_t n) { return n + n / 2 + n / 2048 + 16; }
 
 }  // namespace
 
-LzwEncoder::LzwEncoder() : tables_(std::make_unique<Tables>()) {}
+LzwEncoder::LzwEncoder() : slots_(std::make_unique<std::uint32_t[]>(kSlots)) {}
 
 void LzwEncoder::encode(ByteView in, Buffer& out) { run<false>(in, 0, out); }
 
@@ -76,20 +87,18 @@ bool LzwEncoder::run(ByteView in, std::size_t limit, Buffer& out) {
   bits.put(kClear, space.width);
 
   if (!in.empty()) {
-    Tables& t = *tables_;
+    const std::uint32_t slots = std::clamp<std::uint32_t>(
+        static_cast<std::uint32_t>(std::bit_ceil(std::min<std::size_t>(in.size(), kSlots))) * 2, kFewestSlots, kSlots);
+    std::uint32_t* const table = slots_.get();
+    std::fill_n(table, slots, 0u);
     std::uint32_t prefix = in[0];
     for (std::size_t i = 1; i < in.size(); ++i) {
-      // The next prefix depends on one load from a table that stays in the first-level cache; the checks are off that
-      // path, and predicted.
+      // The next prefix depends on one load from a table that stays in the first-level cache.
       const std::uint32_t string = prefix << 8 | in[i];
-      std::uint32_t at = (prefix ^ std::uint32_t{in[i]} * kByteSpread) % kSlots;
-      std::uint32_t code = t.code_at[at];
-      while (code - kEnd - 1 < space.hi - kEnd && t.string_of[code] != string && t.slot_of[code] == at) {
-        at = (at + 1) % kSlots;
-        code = t.code_at[at];
-      }
-      if (code - kEnd - 1 < space.hi - kEnd && t.string_of[code] == string) {
-        prefix = code;
+      std::uint32_t at = (prefix ^ std::uint32_t{in[i]} * kByteSpread) & (slots - 1);
+      while (table[at] >> kLastWidth != string && table[at] != 0) at = (at + 1) & (slots - 1);
+      if (table[at] != 0) {
+        prefix = table[at] & kMaxCode;
         continue;
       }
       if (kBounded && static_cast<std::size_t>(bits.position() - begin) > limit) {
@@ -98,10 +107,11 @@ bool LzwEncoder::run(ByteView in, std::size_t limit, Buffer& out) {
       }
       bits.put(prefix, space.width);
       prefix = in[i];
-      if (space.advance(bits)) continue;
-      t.code_at[at] = static_cast<std::uint16_t>(space.hi);
-      t.slot_of[space.hi] = static_cast<std::uint16_t>(at);
-      t.string_of[space.hi] = string;
+      if (space.advance(bits)) {
+        std::fill_n(table, slots, 0u);
+        continue;
+      }
+      table[at] = string << kLastWidth | space.hi;
     }
     bits.put(prefix, space.width);
     space.advance(bits);
@@ -130,7 +140,15 @@ LzwDecoder::Outcome LzwDecoder::decode(ByteView in, std::size_t limit, Buffer& o
   Outcome outcome = Outcome::kTruncated;
 
   for (;;) {
-    while (filled < width && p != end) bits |= std::uint64_t{*p++} << filled, filled += 8;
+    if (filled < width) {
+      if (end - p >= 8) {
+        bits |= little_endian(p) << filled;
+        p += (63 - filled) / 8;
+        filled += (63 - filled) / 8 * 8;
+      } else {
+        while (filled < 56 && p != end) bits |= std::uint64_t{*p++} << filled, filled += 8;
+      }
+    }
     if (filled < width) break;
     const auto code = static_cast<std::uint32_t>(bits & ((1u << width) - 1));
     bits >>= width;
@@ -156,16 +174,22 @@ LzwDecoder::Outcome LzwDecoder::decode(ByteView in, std::size_t limit, Buffer& o
       outcome = Outcome::kTooLong;
       break;
     }
-    if (out.size() - base - produced < length) {
+    if (out.size() - base - produced < length + kStride) {
       const std::size_t ahead = std::min(produced / 2 + 256, limit - produced);
-      out.resize(base + produced + std::max<std::size_t>(length, ahead));
+      out.resize(base + produced + std::max<std::size_t>(length, ahead) + kStride);
     }
     std::uint8_t* const to = out.data() + base + produced;
     if (code < kClear) {
       *to = static_cast<std::uint8_t>(code);
     } else {
       const std::uint8_t* from = out.data() + base + (defines_itself ? last.from : entries_[code].from);
-      std::memcpy(to, from, length - 1);
+      if (length <= kStride) {  // what is copied beyond the string is overwritten next
+        std::uint8_t stride[kStride];
+        std::memcpy(stride, from, kStride);
+        std::memcpy(to, stride, kStride);
+      } else {
+        std::memcpy(to, from, length - 1);
+      }
       to[length - 1] = from[length - 1];  // may be to[0]
     }
     if (have_last) entries_[hi] = {last.from, last.length + 1};

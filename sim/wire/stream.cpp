@@ -37,6 +37,7 @@ StreamError check(const PushPullHeader& header) {
 }
 
 Look parse_push_pull(Reader& r, ByteView frame, StreamWorkspace& ws, StreamFrame& out) {
+  ws.read = false;
   if (!read(r, out.header)) return unread(r, 1, frame.size(), StreamError::kBadBody);
   if (const StreamError error = check(out.header); error != StreamError::kNone) return Look::refused(error);
   if (ws.nodes.capacity() > kKeepNodes) std::vector<PushNodeState>().swap(ws.nodes);
@@ -106,7 +107,8 @@ Look parse_compressed(ByteView frame, StreamWorkspace& ws, StreamFrame& out) {
     const std::size_t wanted = frame.size() + r.missing();
     return wanted > kMaxDecompressed ? Look::refused(StreamError::kTooLarge) : Look::more(wanted);
   }
-  switch (ws.decompressor.decompress_lzw(lzw, kMaxDecompressed, ws.plain)) {
+  Bytes plain;
+  switch (ws.decompressor.decompress_lzw(lzw, kMaxDecompressed, plain)) {
     case Decompressor::Outcome::kDone:
       break;
     case Decompressor::Outcome::kBad:
@@ -114,11 +116,24 @@ Look parse_compressed(ByteView frame, StreamWorkspace& ws, StreamFrame& out) {
     case Decompressor::Outcome::kTooLarge:
       return Look::refused(StreamError::kTooLarge);
   }
+  if (ws.read && plain.data() == ws.plain.data() && plain.size() == ws.plain.size()) {
+    const std::string_view label = out.label;
+    out = ws.frame;
+    out.label = label;
+    return {};
+  }
+  ws.read = false;
+  ws.plain = std::move(plain);
   if (ws.plain.empty()) return Look::refused(StreamError::kBadCompress);
   const MessageType inner = type_of(ws.plain);
   if (inner == MessageType::kCompress || inner == MessageType::kEncrypt) return Look::refused(StreamError::kNested);
   out.compressed = true;
   const Look look = parse_bare(ws.plain, ws, out);
+  if (look.status == StreamStatus::kComplete && out.type == MessageType::kPushPull) {
+    ws.frame = out;
+    ws.frame.label = {};
+    ws.read = true;
+  }
   // What was compressed is all there is.
   return look.status == StreamStatus::kNeedMore ? Look::refused(StreamError::kBadBody) : look;
 }

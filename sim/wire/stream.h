@@ -59,6 +59,10 @@ class StreamWorkspace {
   Decompressor decompressor;
   std::vector<PushNodeState> nodes;
   Bytes plain;  ///< the decompressed frame that the last StreamFrame points into
+
+  // Nodes that agree send equal push/pulls, which the memo decompresses into one block: it is read once.
+  bool read = false;  ///< `frame` is what reading `plain` gave; its nodes are still in `nodes`
+  StreamFrame frame;
 };
 
 enum class StreamStatus : std::uint8_t { kNeedMore, kComplete, kRefused };

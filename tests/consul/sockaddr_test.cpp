@@ -56,7 +56,7 @@ TEST_CASE("include and exclude choose by network, name, address, type, size, fla
   CHECK(all("| include \"network\" \"10.0.0.0/8\"") == "10.0.0.7");
   CHECK(all("| include \"network\" \"10.0.0.0/8|192.168.0.0/16\"") == "10.0.0.7 192.168.4.7");
   CHECK(all("| exclude \"name\" \"^eth\"") == "127.0.0.1");
-  CHECK(all("| include \"address\" \"\\\\.7$\"") == "error: unable to parse address template: unterminated string");
+  CHECK(all(R"(| include "address" "\\.7$" | exclude "name" "eth1")") == "10.0.0.7 192.168.4.7");
   CHECK(all("| include `address` `[.]7$` | exclude `name` `eth1`") == "10.0.0.7 192.168.4.7");
   CHECK(all("| include \"type\" \"ipv6\"") == "2001:db8::7");
   CHECK(all("| include \"size\" \"256\"") == "10.0.0.7");
@@ -68,7 +68,7 @@ TEST_CASE("include and exclude choose by network, name, address, type, size, fla
 TEST_CASE("sort, unique, limit and offset arrange, attr and join print") {
   CHECK(all("| include \"type\" \"ipv4\" | sort \"address\" | limit 2") == "10.0.0.7 127.0.0.1");
   CHECK(all("| include \"type\" \"ipv4\" | sort \"-address\" | limit 1") == "198.51.100.7");
-  CHECK(all("| sort \"-name,type\" | offset 4") == "2001:db8::7 127.0.0.1");
+  CHECK(all("| sort \"-name,type\" | offset 4") == "10.0.0.7 2001:db8::7");
   CHECK(all("| sort \"default,-type\" | limit 2 | join \"address\" \",\"") == "2001:db8::7,10.0.0.7");
   CHECK(all("| sort \"size\" | attr \"name\"") == "eth0");
   CHECK(all("| unique \"name\" | join \"name\" \" \"") == "lo eth0 eth1 eth2 eth3");
@@ -91,6 +91,9 @@ TEST_CASE("math moves an address, or counts from either end of its network") {
 TEST_CASE("what is wrong with a template is said") {
   const std::string prefix = "error: unable to parse address template: ";
   CHECK(expand("{{ GetPrivateIP") == prefix + "unclosed action");
+  CHECK(all("| attr \"name") == prefix + "unterminated string");
+  CHECK(all("| attr \"name\\\"") == prefix + "unterminated string");
+  CHECK(all("| attr \"na\\qme\"") == prefix + "invalid escape in a string");
   CHECK(expand("{{ }}") == prefix + "missing value for command");
   CHECK(expand("{{ | limit 1 }}") == prefix + "missing function before |");
   CHECK(expand("{{ GetPrivateIPP }}") == prefix + "function \"GetPrivateIPP\" not defined");

@@ -1,6 +1,6 @@
 #include <fmt/format.h>
 
-#include <map>
+#include <algorithm>
 #include <set>
 
 #include "ground_truth.h"
@@ -21,7 +21,10 @@ struct Crash {
   double first_probe_fail() const { return *std::min_element(probe_fail.begin(), probe_fail.end()); }
   double rejoined() const { return *std::max_element(rejoin.begin(), rejoin.end()); }
   double early_probe_fails() const {
-    return static_cast<double>(std::count_if(probe_fail.begin(), probe_fail.end(), [&](double t) { return t < first() - 20; }));
+    // Not those in the very instant: intervals being whole seconds, there are many, and noise decides which side they
+    // fall.
+    return static_cast<double>(
+        std::count_if(probe_fail.begin(), probe_fail.end(), [&](double t) { return t < first() - 20; }));
   }
 };
 
@@ -92,7 +95,7 @@ std::vector<double> each(const std::vector<Crash>& crashes, F&& f) {
   return out;
 }
 
-std::vector<double> pooled(const std::vector<Crash>& crashes, std::vector<double> Crash::* part) {
+std::vector<double> pooled(const std::vector<Crash>& crashes, std::vector<double> Crash::*part) {
   std::vector<double> out;
   for (const Crash& c : crashes) out.insert(out.end(), (c.*part).begin(), (c.*part).end());
   return out;
@@ -123,26 +126,34 @@ TEST_CASE("fidelity: a killed node is detected, declared and readmitted as in re
       real.push_back(as_measured(trial));
       for (std::size_t r = 0; r < replicas; ++r) sim.push_back(simulate(file.n, trial, profile, seed++));
     }
-    const auto compare = [&](const char* what, std::vector<double> a, std::vector<double> b, double lag, double grain = 1) {
-      check_alike({fmt::format("{}: {}", file.name, what), std::move(a), std::move(b), real.size(), sim.size(), lag, grain});
+    const auto compare = [&](const char* what, std::vector<double> a, std::vector<double> b, double lag,
+                             double grain = 1) {
+      check_alike(
+          {fmt::format("{}: {}", file.name, what), std::move(a), std::move(b), real.size(), sim.size(), lag, grain});
     };
     const double lag = file.lag();
-    compare("first survivor detects, ms", each(real, [](const Crash& c) { return c.first(); }), each(sim, [](const Crash& c) { return c.first(); }), lag);
-    compare("last survivor detects, ms", each(real, [](const Crash& c) { return c.last(); }), each(sim, [](const Crash& c) { return c.last(); }), lag);
+    compare("first survivor detects, ms", each(real, [](const Crash& c) { return c.first(); }),
+            each(sim, [](const Crash& c) { return c.first(); }), lag);
+    compare("last survivor detects, ms", each(real, [](const Crash& c) { return c.last(); }),
+            each(sim, [](const Crash& c) { return c.last(); }), lag);
     compare("every survivor detects, ms", pooled(real, &Crash::detect), pooled(sim, &Crash::detect), lag);
     compare("last minus first, ms", each(real, [](const Crash& c) { return c.last() - c.first(); }),
             each(sim, [](const Crash& c) { return c.last() - c.first(); }), lag);
     compare("first failed probe, ms", each(real, [](const Crash& c) { return c.first_probe_fail(); }),
             each(sim, [](const Crash& c) { return c.first_probe_fail(); }), lag);
-    compare("first failed probe to first detection, ms", each(real, [](const Crash& c) { return c.first() - c.first_probe_fail(); }),
+    compare("first failed probe to first detection, ms",
+            each(real, [](const Crash& c) { return c.first() - c.first_probe_fail(); }),
             each(sim, [](const Crash& c) { return c.first() - c.first_probe_fail(); }), lag);
-    compare("failed probes before the first detection", each(real, [](const Crash& c) { return c.early_probe_fails(); }),
+    compare("failed probes before the first detection",
+            each(real, [](const Crash& c) { return c.early_probe_fails(); }),
             each(sim, [](const Crash& c) { return c.early_probe_fails(); }), 0, 0);
-    compare("declarations by own timer", each(real, [](const Crash& c) { return static_cast<double>(c.declare.size()); }),
+    compare("declarations by own timer",
+            each(real, [](const Crash& c) { return static_cast<double>(c.declare.size()); }),
             each(sim, [](const Crash& c) { return static_cast<double>(c.declare.size()); }), 0, 0);
     check_close(fmt::format("{}: share declared with 2 confirmations", file.name), share_of_full_confirmation(real),
                 share_of_full_confirmation(sim), 0.01);
-    compare("every survivor sees the restarted node, ms", pooled(real, &Crash::rejoin), pooled(sim, &Crash::rejoin), lag);
+    compare("every survivor sees the restarted node, ms", pooled(real, &Crash::rejoin), pooled(sim, &Crash::rejoin),
+            lag);
     compare("all see the restarted node, ms", each(real, [](const Crash& c) { return c.rejoined(); }),
             each(sim, [](const Crash& c) { return c.rejoined(); }), lag);
   }

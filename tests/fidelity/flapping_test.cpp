@@ -1,5 +1,5 @@
-#include <fmt/format.h>
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include "samples.h"
 #include "serf_cluster.h"
@@ -10,7 +10,7 @@ using namespace dcsim::fidelity;
 namespace {
 
 struct Flapping {
-  double failed = 0;       ///< member-failed events per node and hour
+  double failed = 0;        ///< member-failed events per node and hour
   double probe_failed = 0;  ///< failed probes per node and hour
   double refuted = 0;       ///< refutations per client and hour
 };

@@ -46,7 +46,8 @@ inline std::vector<Measured> measured(std::string_view scenario) {
     const auto n = json.at("n").get<std::uint32_t>();
     out.push_back({entry.path().stem().string(), n, std::move(json)});
   }
-  std::sort(out.begin(), out.end(), [](const Measured& a, const Measured& b) { return std::pair(a.n, a.name) < std::pair(b.n, b.name); });
+  std::sort(out.begin(), out.end(),
+            [](const Measured& a, const Measured& b) { return std::pair(a.n, a.name) < std::pair(b.n, b.name); });
   return out;
 }
 

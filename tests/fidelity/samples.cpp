@@ -15,8 +15,10 @@ namespace {
 /// With DCSIM_FIDELITY_REPORT set, every comparison is printed as it is made.
 bool reporting() { return std::getenv("DCSIM_FIDELITY_REPORT") != nullptr; }
 
-void report(std::string_view what, const std::string& real, const std::string& simulated, const std::string& test, bool ok) {
-  if (reporting()) fmt::print("{:<46} | {:<24} | {:<24} | {:<22} | {}\n", what, real, simulated, test, ok ? "ok" : "DIFFERS");
+void report(std::string_view what, const std::string& real, const std::string& simulated, const std::string& test,
+            bool ok) {
+  if (reporting())
+    fmt::print("{:<46} | {:<24} | {:<24} | {:<22} | {}\n", what, real, simulated, test, ok ? "ok" : "DIFFERS");
 }
 
 /// Share of the sorted sample that is <= x.
@@ -74,7 +76,8 @@ void check_alike(const Comparison& c) {
   const double distance = ks_distance(c);
   const double limit = ks_limit(c);
   bool ok = distance <= limit;
-  CHECK_MESSAGE(distance <= limit, c.what, ": p50 / p95 / max measured ", three(real), ", simulated ", three(simulated));
+  CHECK_MESSAGE(distance <= limit, c.what, ": p50 / p95 / max measured ", three(real), ", simulated ",
+                three(simulated));
   for (const double p : {0.5, 0.95}) {
     const double error = 3.3 * std::sqrt(p * (1 - p) / static_cast<double>(c.real_trials));
     const double low = quantile(simulated, p - error) - c.grain;
@@ -88,8 +91,8 @@ void check_alike(const Comparison& c) {
 }
 
 void check_value(std::string_view what, double real, double simulated, double low, double high) {
-  report(what, fmt::format("{:.5g}", real), fmt::format("{:.5g}", simulated), fmt::format("{:.5g} .. {:.5g}", low, high),
-         low <= simulated && simulated <= high);
+  report(what, fmt::format("{:.5g}", real), fmt::format("{:.5g}", simulated),
+         fmt::format("{:.5g} .. {:.5g}", low, high), low <= simulated && simulated <= high);
   CHECK_MESSAGE(simulated >= low, what, ": measured ", real);
   CHECK_MESSAGE(simulated <= high, what, ": measured ", real);
 }

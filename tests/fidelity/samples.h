@@ -10,8 +10,8 @@ namespace dcsim::fidelity {
 double quantile(const std::vector<double>& sorted, double p);
 double mean(const std::vector<double>& sample);
 
-/// What was measured and what was simulated, in one unit. `*_trials`: how many independent trials the samples come from;
-/// several samples of one trial move together, so the tests below count trials.
+/// What was measured and what was simulated, in one unit. `*_trials`: how many independent trials the samples come
+/// from; several samples of one trial move together, so the tests below count trials.
 struct Comparison {
   std::string what;
   std::vector<double> real;
@@ -25,13 +25,15 @@ struct Comparison {
 };
 
 /// Two-sample Kolmogorov-Smirnov distance: the largest vertical distance of the two distribution functions, ties
-/// together, where each is given `grain` and the simulated one `lag` of horizontal freedom. With neither, the classic D.
+/// together, where each is given `grain` and the simulated one `lag` of horizontal freedom. With neither, the classic
+/// D.
 double ks_distance(const Comparison& c);
 /// The distance that a true hypothesis exceeds with probability 0.001.
 double ks_limit(const Comparison& c);
 
 /// Checks the two distributions against each other (doctest): ks_distance within ks_limit, and the real median and p95
-/// within the simulated quantiles that a sample of that size leaves open (3.3 standard errors). Adds a row to the report.
+/// within the simulated quantiles that a sample of that size leaves open (3.3 standard errors). Adds a row to the
+/// report.
 void check_alike(const Comparison& c);
 
 /// Checks low <= simulated <= high and adds a row. `real` is what was measured, for the report.

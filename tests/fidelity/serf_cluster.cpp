@@ -18,7 +18,7 @@ net::LinkAttributes loopback() {
   return link;
 }
 
-std::string node_name(std::uint32_t node) { return fmt::format("n{:03}", node); }
+std::string node_name(std::uint32_t node, int letters) { return fmt::format("n{:0{}}", node, letters - 1); }
 
 host::WorldSpec spec_of(const SerfCluster::Options& options) {
   using Raw = consul::RawValue;
@@ -27,7 +27,7 @@ host::WorldSpec spec_of(const SerfCluster::Options& options) {
   spec.network = net::star_topology(options.nodes, loopback());
   for (std::uint32_t i = 0; i < options.nodes; ++i) {
     host::AgentSpec agent;
-    agent.name = node_name(i);
+    agent.name = node_name(i, options.name_letters);
     agent.full_name = agent.name + ".dc1";
     agent.dc = "dc1";
     agent.zone = "lan";
@@ -38,7 +38,8 @@ host::WorldSpec spec_of(const SerfCluster::Options& options) {
     keys.emplace_back("bind", Raw{machine.addresses[0].text()});
     keys.emplace_back("profile", Raw{options.profile});
     std::vector<consul::ConfigProblem> problems;
-    agent.config = consul::build_config(consul::AgentKind::kSerf, Raw{std::move(keys)}, agent.name, "dc1", "", {}, problems);
+    agent.config =
+        consul::build_config(consul::AgentKind::kSerf, Raw{std::move(keys)}, agent.name, "dc1", "", {}, problems);
     for (const consul::ConfigProblem& problem : problems) FAIL(problem.text);
     spec.agents.push_back(std::move(agent));
   }
@@ -109,7 +110,8 @@ void SerfCluster::heal(net::PartitionId partition) { REQUIRE(world_->network().h
 void SerfCluster::assemble(const std::vector<double>& start_ms) {
   std::vector<std::uint32_t> order(start_ms.size());
   std::iota(order.begin(), order.end(), 0u);
-  std::stable_sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) { return start_ms[a] < start_ms[b]; });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::uint32_t a, std::uint32_t b) { return start_ms[a] < start_ms[b]; });
   const double begin = now();
   for (const std::uint32_t node : order) {
     run_to(begin + start_ms[node]);
@@ -136,9 +138,12 @@ const gossip::Serf& SerfCluster::serf(std::uint32_t node) const {
   return world_->process(agent(node)).agent().serf(consul::PoolId{0});
 }
 
-net::HostCounters SerfCluster::counters(std::uint32_t node) const { return world_->network().host_counters(HostId{node}); }
+net::HostCounters SerfCluster::counters(std::uint32_t node) const {
+  return world_->network().host_counters(HostId{node});
+}
 
-SerfCluster::Happening SerfCluster::happening(const host::Process& process, gossip::MemberId member, std::int64_t value) const {
+SerfCluster::Happening SerfCluster::happening(const host::Process& process, gossip::MemberId member,
+                                              std::int64_t value) const {
   Happening h{now(), process.id().value, 0, value};
   if (member.valid()) {
     const std::string_view name = process.agent().serf(consul::PoolId{0}).directory().name(member);
@@ -151,17 +156,34 @@ void SerfCluster::on_notice(const host::Process& process, consul::PoolId, const 
   using Kind = gossip::NoticeKind;
   std::vector<Happening>* to = nullptr;
   switch (notice.kind) {
-    case Kind::kProbeSent: to = &probed; break;
-    case Kind::kProbeFailed: to = &probe_failed; break;
-    case Kind::kIndirectSent: to = &asked; break;
-    case Kind::kNackSent: to = &nack_sent; break;
-    case Kind::kNackReceived: to = &nack_received; break;
-    case Kind::kHealthScore: to = &health; break;
+    case Kind::kProbeSent:
+      to = &probed;
+      break;
+    case Kind::kProbeFailed:
+      to = &probe_failed;
+      break;
+    case Kind::kIndirectSent:
+      to = &asked;
+      break;
+    case Kind::kNackSent:
+      to = &nack_sent;
+      break;
+    case Kind::kNackReceived:
+      to = &nack_received;
+      break;
+    case Kind::kHealthScore:
+      to = &health;
+      break;
     case Kind::kRefutedSuspect:
-    case Kind::kRefutedDead: to = &refuted; break;
-    case Kind::kSuspicionExpired: return declared.push_back(happening(process, notice.member, notice.aux));
-    case Kind::kPushPullStarted: return push_pull.push_back(happening(process, notice.member, notice.aux));
-    default: return;
+    case Kind::kRefutedDead:
+      to = &refuted;
+      break;
+    case Kind::kSuspicionExpired:
+      return declared.push_back(happening(process, notice.member, notice.aux));
+    case Kind::kPushPullStarted:
+      return push_pull.push_back(happening(process, notice.member, notice.aux));
+    default:
+      return;
   }
   to->push_back(happening(process, notice.member, notice.value));
 }

@@ -24,6 +24,7 @@ class SerfCluster final : public host::Watch, public host::CommandListener {
     std::uint64_t seed = 1;
     std::string profile = "lan";
     Keep keep = Keep::kNothing;
+    int name_letters = 4;  ///< "n007"
   };
   /// `node` saw, said or did it; `member` is whom it is about.
   struct Happening {
@@ -64,17 +65,17 @@ class SerfCluster final : public host::Watch, public host::CommandListener {
   trace::Recording recording() const { return tracer_.recording(); }
 
   // What happened, in order.
-  std::vector<Happening> joined;          ///< member-join
-  std::vector<Happening> failed;          ///< member-failed
-  std::vector<Happening> probed;          ///< a probe was sent
-  std::vector<Happening> probe_failed;    ///< "Suspect X has failed, no acks received"; value = nacks expected
-  std::vector<Happening> declared;        ///< "Marking X as failed"; value = confirmations
-  std::vector<Happening> asked;           ///< an indirect ping was sent
+  std::vector<Happening> joined;        ///< member-join
+  std::vector<Happening> failed;        ///< member-failed
+  std::vector<Happening> probed;        ///< a probe was sent
+  std::vector<Happening> probe_failed;  ///< "Suspect X has failed, no acks received"; value = nacks expected
+  std::vector<Happening> declared;      ///< "Marking X as failed"; value = confirmations
+  std::vector<Happening> asked;         ///< an indirect ping was sent
   std::vector<Happening> nack_sent;
   std::vector<Happening> nack_received;
-  std::vector<Happening> refuted;         ///< a suspicion or death of its own
-  std::vector<Happening> health;          ///< value = the new score
-  std::vector<Happening> push_pull;       ///< "Initiating push/pull sync"; value = 1 on join
+  std::vector<Happening> refuted;    ///< a suspicion or death of its own
+  std::vector<Happening> health;     ///< value = the new score
+  std::vector<Happening> push_pull;  ///< "Initiating push/pull sync"; value = 1 on join
 
   // host::Watch, host::CommandListener
   void after_input(const host::Process&) override {}

@@ -80,20 +80,26 @@ TEST_CASE("fidelity: a quiet cluster sends what real ones send, packet by packet
         REQUIRE_MESSAGE(t.udp.contains(kind), kind);
         const Traffic::Kind& mine = t.udp.at(kind);
         datagrams += mine.datagrams;
-        check_close(name((kind + " datagrams per node and second").c_str()), values.at("datagrams_per_node_s").get<double>(),
-                    mine.datagrams / node_seconds, 0.005);
+        check_close(name((kind + " datagrams per node and second").c_str()),
+                    values.at("datagrams_per_node_s").get<double>(), mine.datagrams / node_seconds, 0.005);
         // Recorded to a tenth of a byte. The SeqNo grows by a byte at 128 and at 256; names differ by none.
-        check_close(name((kind + " payload, bytes").c_str()), values.at("mean_payload").get<double>(), mine.payload / mine.datagrams, 0.15);
+        check_close(name((kind + " payload, bytes").c_str()), values.at("mean_payload").get<double>(),
+                    mine.payload / mine.datagrams, 0.15);
       }
-      check_close(name("UDP packets per node and second"), real.at("udp_ip_packets_per_node_s").get<double>(), datagrams / node_seconds, 0.005);
-      check_close(name("UDP bytes per node and second, IP"), real.at("udp_ip_bytes_per_node_s").get<double>(), t.udp_bytes / node_seconds, 0.8);
-      check_close(name("push/pulls per node and second"), real.at("push_pull_streams_per_node_s").get<double>(), t.exchanges / node_seconds, 0.0005);
-      const double packets = real.at("tcp_ip_packets_per_node_s").get<double>() / real.at("push_pull_streams_per_node_s").get<double>();
+      check_close(name("UDP packets per node and second"), real.at("udp_ip_packets_per_node_s").get<double>(),
+                  datagrams / node_seconds, 0.005);
+      check_close(name("UDP bytes per node and second, IP"), real.at("udp_ip_bytes_per_node_s").get<double>(),
+                  t.udp_bytes / node_seconds, 0.8);
+      check_close(name("push/pulls per node and second"), real.at("push_pull_streams_per_node_s").get<double>(),
+                  t.exchanges / node_seconds, 0.0005);
+      const double packets =
+          real.at("tcp_ip_packets_per_node_s").get<double>() / real.at("push_pull_streams_per_node_s").get<double>();
       check_close(name("TCP packets per push/pull"), packets, t.tcp_packets / t.exchanges, 0.1);
       if (tagged) continue;
       const auto tx = real.at("stream_payload_bytes_initiator_tx_mean").get<double>();
       const auto rx = real.at("stream_payload_bytes_initiator_rx_mean").get<double>();
-      // Compressed: which names and addresses the nodes have, and in what order they go out, shows in the last few bytes.
+      // Compressed: which names and addresses the nodes have, and in what order they go out, shows in the last few
+      // bytes.
       check_close(name("push/pull payload sent, bytes"), tx, t.tx / t.exchanges, 0.02 * tx);
       check_close(name("push/pull payload received, bytes"), rx, t.rx / t.exchanges, 0.02 * rx);
       const auto bytes = real.at("tcp_ip_bytes_per_node_s").get<double>();

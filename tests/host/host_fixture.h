@@ -10,6 +10,7 @@
 #include "host/recorder.h"
 #include "host/world.h"
 #include "trace/recording.h"
+#include "trace/render.h"
 
 namespace dcsim::host {
 
@@ -17,6 +18,7 @@ using consul::RawEntry;
 using consul::RawValue;
 
 inline RawValue raw(std::string text) { return {std::move(text), 0}; }
+inline RawValue raw(const char* text) { return raw(std::string(text)); }
 inline RawValue raw(std::int64_t n) { return {n, 0}; }
 inline RawValue raw(bool b) { return {b, 0}; }
 
@@ -105,6 +107,8 @@ struct Pool final : CommandListener {
     });
     return found;
   }
+
+  std::string field(const trace::Record& r, std::string_view name) const { return trace::field_text(r, 0, name, tracer.recording()); }
 
   NameTable names;
   trace::Tracer tracer;

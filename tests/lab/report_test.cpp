@@ -60,6 +60,7 @@ TEST_CASE("exit status: 0 all held, 1 an expectation failed, 2 nothing could be 
   const RunResult unwritable = run_scenario(load(kTwoZones + story(kBoot)), into_file);
   CHECK(unwritable.exit_status() == 2);
   CHECK(!unwritable.write_error.empty());
+  CHECK(unwritable.digest.empty());
   CHECK(unwritable.events == 0);
   RunOptions interrupted;
   interrupted.interrupted = [] { return true; };
@@ -120,4 +121,18 @@ TEST_CASE("summary: for GitHub an error line for each failure, escaped") {
   CHECK(text.starts_with("::error file=a%25b.yaml,title=first::never x > 1: two%0Alines at "));
   r.outcomes[0].warn_only = true;
   CHECK(summary_github(r).starts_with("::warning "));
+}
+
+TEST_CASE("summary: a broken invariant is exit 3 and tells seed, time, event and the last records") {
+  RunResult r;
+  r.scenario = "s";
+  r.seed = 42;
+  r.end = RunResult::End::kBroken;
+  r.broken = "clocks: n1.dc1: incarnation 7 -> 6\n  the last record";
+  r.ended_at = Instant{} + 90_s;
+  r.events = 1234;
+  CHECK(r.exit_status() == 3);
+  CHECK(summary_text(r, false).find("internal error at 1m30s (seed 42, event 1234): clocks: n1.dc1: incarnation 7 -> 6\n  the last record") != std::string::npos);
+  CHECK(Json::parse(summary_json(r))["exit"] == 3);
+  CHECK(summary_github(r).find("::error file=,title=internal error::clocks") != std::string::npos);
 }

@@ -211,3 +211,8 @@ TEST_CASE("yaml: many documents, services that pile up") {
     services += "  s" + std::to_string(i) + ": [" + std::to_string(i) + "/udp, s" + std::to_string(i - 1) + "]\n";
   CHECK(first(load(services), "E0110").message == "service `s1024` has more than 1024 port ranges");
 }
+
+TEST_CASE("yaml: a parameter that flow style tears apart is told from a missing brace") {
+  CHECK(first(load("x-a: { b: ${c} }\n"), "E0100").help == "inside { } a parameter needs quotes: \"${name}\"");
+  CHECK(first(load("x-a: { b: c\nd: e\n"), "E0100").help.find("a comma is missing") != std::string::npos);
+}
