@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <charconv>
 #include <optional>
-#include <regex>
 #include <variant>
+
+#include "gossip/serf_regex.h"
 
 namespace dcsim::consul {
 
@@ -94,12 +95,9 @@ Result<bool> matches(const Interface& i, std::string_view selector, const std::s
   if (selector == "size" || selector == "port") return attribute(i, selector) == parameter;
   if (selector == "flags") return attribute(i, "flags")->find(parameter) != std::string::npos;
   if (selector == "address" || selector == "name") {
-    if (parameter.size() > 256) return bad("expression too long");
-    try {
-      return std::regex_search(*attribute(i, selector), std::regex(parameter, std::regex::ECMAScript));
-    } catch (const std::regex_error&) {
-      return bad("invalid expression \"" + parameter + "\"");
-    }
+    const auto expression = gossip::Regex::compile(parameter);  // Go's syntax, linear time
+    if (!expression) return bad("invalid expression \"" + parameter + "\"");
+    return expression->matches(*attribute(i, selector));
   }
   return bad("invalid selector \"" + std::string(selector) + "\"");
 }

@@ -11,6 +11,8 @@ namespace {
 constexpr std::uint64_t kLengthMask = (1u << 20) - 1;
 constexpr std::uint64_t kTierShift = 52;
 
+constexpr std::size_t kKeptSlots = 64;  // room that an empty queue keeps
+
 std::uint64_t rank_of(std::uint32_t transmits, std::size_t length, std::uint32_t id) {
   return std::uint64_t{transmits} << kTierShift | (kLengthMask - length) << 32 | (0xffffffffu - id);
 }
@@ -119,7 +121,17 @@ std::size_t BroadcastQueue::get(std::uint32_t n, std::size_t overhead, std::size
     order_.erase(order_.begin() + static_cast<std::ptrdiff_t>(kept), order_.begin() + static_cast<std::ptrdiff_t>(at));
   }
   for (const Entry& entry : resent_) place(entry);
+  if (order_.empty() && items_.size() > kKeptSlots) release();
   return used;
+}
+
+// After a burst, as when everybody joins at once: its room would stay for good.
+void BroadcastQueue::release() {
+  std::vector<Entry>().swap(order_);
+  std::vector<Item>().swap(items_);
+  std::vector<BroadcastKey>().swap(keys_);
+  std::vector<std::uint64_t>().swap(ranks_);
+  std::vector<std::uint32_t>().swap(free_);
 }
 
 void BroadcastQueue::prune(std::size_t keep) {

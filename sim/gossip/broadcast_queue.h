@@ -31,7 +31,7 @@ std::uint32_t retransmit_limit(std::uint32_t mult, std::uint32_t n);
 
 /// memberlist queue.go: TransmitLimitedQueue. Order: fewest transmits first, then longest, then newest. A message is
 /// finished after retransmit_limit sends, or when displaced or pruned; then its tag, if any, joins finished().
-/// Allocates only while growing to a new size.
+/// Allocates only while growing to a new size; what a burst of more than 64 messages took is given back after it.
 class BroadcastQueue {
  public:
   explicit BroadcastQueue(std::uint32_t retransmit_mult) : mult_(retransmit_mult) {}
@@ -77,6 +77,7 @@ class BroadcastQueue {
   void insert(BroadcastKey key, Bytes message, Cause cause, BroadcastTag tag);
   void finish(std::uint32_t slot);
   void place(Entry entry);
+  void release();
 
   std::uint32_t mult_;
   std::uint32_t next_id_ = 0;

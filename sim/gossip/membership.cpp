@@ -16,7 +16,7 @@ std::string numbers(ByteView bytes) {
 
 // Queues workspace_.message.
 void Memberlist::broadcast(BroadcastKey key, Cause cause, BroadcastTag tag) {
-  queue_.queue(key, Bytes(workspace_.message), cause, tag);
+  queue_.queue(key, workspace_.broadcasts.share(workspace_.message), cause, tag);
 }
 
 // state.go: aliveNode.
@@ -70,8 +70,8 @@ void Memberlist::alive_node(Instant now, Claim claim, bool bootstrap, BroadcastT
   }
 }
 
-// Most of a busy queue's messages: what they say was accepted before, in the same or a later incarnation. All that could
-// come of asking the alive delegate again is the same answer. Hot: three comparisons of short texts.
+// Most of a busy queue's messages: what they say was accepted before, in the same or a later incarnation, and the alive
+// delegate would only say so again. Hot: three comparisons of short texts.
 bool Memberlist::says_nothing_new(const Claim& claim) const {
   if (!claim.member.valid() || !table_.contains(claim.member)) return false;
   if (claim.incarnation > table_.incarnation(claim.member)) return false;

@@ -21,13 +21,13 @@ void Serf::notify_msg(Instant now, ByteView message) {
     case MessageType::kUserEvent: {
       wire::serf::UserEvent event;
       if (!wire::serf::decode(body, event)) return undecodable("user event");
-      if (on_user_event(event)) event_queue_.queue_unique(Bytes(message), actions_.current());
+      if (on_user_event(event)) event_queue_.queue_unique(workspace_.broadcasts.share(message), actions_.current());
       return;
     }
     case MessageType::kQuery: {
       wire::serf::Query query;
       if (!wire::serf::decode(body, query)) return undecodable("query");
-      if (on_query(now, query)) query_queue_.queue_unique(Bytes(message), actions_.current());
+      if (on_query(now, query)) query_queue_.queue_unique(workspace_.broadcasts.share(message), actions_.current());
       return;
     }
     case MessageType::kQueryResponse: {
@@ -64,7 +64,7 @@ void Serf::on_leave_message(Instant now, ByteView message) {
     case Verdict::kIgnore:
       break;
     case Verdict::kRebroadcast:
-      intent_queue_.queue_unique(Bytes(message), actions_.current());
+      intent_queue_.queue_unique(workspace_.broadcasts.share(message), actions_.current());
       break;
     case Verdict::kPruneWaits:
       prune_waits_.back().rebroadcast = Bytes(message);
@@ -77,7 +77,7 @@ void Serf::on_join_message(Instant now, ByteView message) {
   if (!wire::serf::decode(message.subspan(1), join)) return undecodable("join");
   const MemberId id = directory_.intern(join.node);
   if (id.valid() && on_join_intent(now, id, join.ltime)) {
-    intent_queue_.queue_unique(Bytes(message), actions_.current());
+    intent_queue_.queue_unique(workspace_.broadcasts.share(message), actions_.current());
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "gossip/broadcast_queue.h"
+#include "gossip/message_pool.h"
 #include "gossip/notice.h"
 #include "wire/memo.h"
 #include "wire/packet.h"
@@ -11,8 +12,8 @@
 
 namespace dcsim::gossip {
 
-/// Scratch space and memos that all agents of one thread share; nothing in it outlives an input, and it changes no
-/// result. Make one per world and thread; it outlives the Memberlists that use it. Not thread-safe.
+/// Scratch space and memos that all agents of one thread share; what outlives an input only saves time and memory, and
+/// changes no result. Make one per world and thread; it outlives the Memberlists that use it. Not thread-safe.
 struct Workspace {
   Workspace() = default;
   Workspace(const Workspace&) = delete;
@@ -30,6 +31,7 @@ struct Workspace {
   Buffer payload;  ///< ack payload, meta, user state
   Buffer frame;
   Outgoing outgoing;
+  MessagePool broadcasts;
   std::vector<wire::PacketItem> high;  ///< memberlist net.go: highPriorityMsgQueue of one packet
   std::vector<wire::PacketItem> low;
   std::vector<MemberId> members;

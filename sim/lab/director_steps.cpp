@@ -5,6 +5,7 @@
 
 #include "base/distribution.h"
 #include "consul/command.h"
+#include "gossip/serf_regex.h"
 #include "host/recorder.h"
 #include "lab/build.h"
 #include "lab/director.h"
@@ -166,7 +167,17 @@ namespace {
 
 bool matches(const scenario::TextMatch& want, const std::string& text) {
   if (want.kind == scenario::TextMatch::Kind::kText) return text.find(want.pattern) != std::string::npos;
-  return std::regex_search(text, std::regex(want.pattern, std::regex::ECMAScript));
+  // Linear in the text, whatever the pattern. What only ECMAScript can say (lookahead, back references) is tried line by
+  // line, because libstdc++ recurses once a character.
+  if (const auto linear = gossip::Regex::compile(want.pattern)) return linear->matches(text);
+  constexpr std::size_t kLongestLine = 4096;
+  const std::regex pattern(want.pattern, std::regex::ECMAScript);
+  for (std::size_t from = 0; from <= text.size();) {
+    const std::size_t end = std::min(text.find('\n', from), text.size());
+    if (std::regex_search(text.substr(from, std::min(end - from, kLongestLine)), pattern)) return true;
+    from = end + 1;
+  }
+  return false;
 }
 
 std::string shown(const std::string& text) {

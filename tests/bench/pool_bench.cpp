@@ -15,10 +15,10 @@ constexpr Duration kQuiet = 60_s;  // after convergence: broadcasts have run out
 
 struct PoolFigures {
   bool converged = false;
-  double start_cpu = 0;           ///< until the pool is quiet
+  double start_cpu = 0;  ///< until the pool is quiet
   Instant converged_at;
-  double cpu = 0;                 ///< of the measured stretch
-  double seconds = 0;             ///< its simulated time
+  double cpu = 0;      ///< of the measured stretch
+  double seconds = 0;  ///< its simulated time
   std::uint64_t events = 0;
   std::uint64_t packets = 0;
   std::uint64_t records = 0;
@@ -138,9 +138,8 @@ BENCHMARK_CASE("pool/1000") {
               .baseline = 630,
               .target_value = 64,
               .note = "least of its 630 to 990, recorded on another machine"});
-  report.add({.name = "the same: all of the process",
-              .unit = "resident bytes per pair",
-              .ours = f.resident_bytes_per_pair});
+  report.add(
+      {.name = "the same: all of the process", .unit = "resident bytes per pair", .ours = f.resident_bytes_per_pair});
   report.add({.name = "the same: heap allocations between push/pulls",
               .unit = "per event",
               .ours = calm_allocations_per_event(f),

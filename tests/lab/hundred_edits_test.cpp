@@ -146,9 +146,12 @@ TEST_CASE("a hundred edits of one pool leave the records of an unconnected one b
     CAPTURE(i);
     CAPTURE(what);
     const std::vector<std::string> after = records_of_red(blue);
-    const auto [a, b] = std::mismatch(before.begin(), before.end(), after.begin(), after.end());
-    INFO("first difference: " << (a == before.end() ? "(end)" : *a) << "\nagainst:          " << (b == after.end() ? "(end)" : *b));
-    REQUIRE((a == before.end() && b == after.end()));
+    const auto different = std::mismatch(before.begin(), before.end(), after.begin(), after.end());
+    const std::string was = different.first == before.end() ? "(end)" : *different.first;
+    const std::string is = different.second == after.end() ? "(end)" : *different.second;
+    CAPTURE(was);
+    CAPTURE(is);
+    REQUIRE(before == after);
     ++shapes;
   }
   CHECK(shapes == 100);
