@@ -132,11 +132,11 @@ TEST_CASE("every aggregate is there") {
                                                       {"min", AggregateFn::kMin},     {"max", AggregateFn::kMax},
                                                       {"med", AggregateFn::kMed},     {"value", AggregateFn::kValue},
                                                       {"all", AggregateFn::kAll},     {"any", AggregateFn::kAny}};
-  for (const auto& [name, fn] : kAll) {
-    CAPTURE(name);
-    const auto expr = good(std::string(name) + "(sim.detect.time)");
+  for (const auto& row : kAll) {
+    CAPTURE(row.first);
+    const auto expr = good(std::string(row.first) + "(sim.detect.time)");
     REQUIRE(expr->aggregates().size() == 1);
-    CHECK(expr->aggregates()[0].fn == fn);
+    CHECK(expr->aggregates()[0].fn == row.second);
     CHECK(expr->aggregates()[0].series == trace::Series::kDetectTime);
   }
   const auto quantile = good("p(99.9)(sim.detect.time)");
