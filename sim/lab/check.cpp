@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <set>
 
 #include "consul/agent.h"
@@ -102,6 +103,14 @@ void check_scenario(const scenario::Scenario& s, Diagnostics& out) {
     }
   }
   for (const scenario::Workload& w : s.workload) check_command(w.run, out);
+  static constexpr std::string_view kFaults[] = {"crash", "impair", "partition", "pause", "restart", "slow_cpu"};
+  for (const scenario::Fault& f : s.faults) {
+    for (const std::string& kind : f.kinds) {
+      if (std::find(std::begin(kFaults), std::end(kFaults), kind) != std::end(kFaults)) continue;
+      out.push_back({"E0404", Diagnostic::Severity::kError, fmt::format("unknown kind of fault `{}`", kind), f.at, "",
+                     "kinds: crash, impair, partition, pause, restart, slow_cpu"});
+    }
+  }
   if (s.topology) check_topology(*s.topology, out);
 }
 
