@@ -39,11 +39,17 @@ struct Instant {
   static constexpr Instant never() { return {std::numeric_limits<std::int64_t>::max()}; }
 };
 
-constexpr Instant operator+(Instant t, Duration d) { return {t.ns + d.ns}; }
+/// Saturates at never(): a duration that a file gives may be as long as it likes, and "for ever" stays for ever.
+constexpr Instant operator+(Instant t, Duration d) {
+  std::int64_t sum = 0;
+  if (__builtin_add_overflow(t.ns, d.ns, &sum)) [[unlikely]]
+    return d.ns > 0 ? Instant::never() : Instant{std::numeric_limits<std::int64_t>::min()};
+  return {sum};
+}
 constexpr Instant operator-(Instant t, Duration d) { return {t.ns - d.ns}; }
 constexpr Duration operator-(Instant a, Instant b) { return {a.ns - b.ns}; }
 constexpr Instant& operator+=(Instant& t, Duration d) {
-  t.ns += d.ns;
+  t = t + d;
   return t;
 }
 

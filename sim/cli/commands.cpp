@@ -31,12 +31,11 @@ scenario::LoadResult load(const Common& common, const std::string& file, bool& u
     options.set.emplace_back(s.substr(0, equals), s.substr(equals + 1));
   }
   result = scenario::load_file(file, options);
-  // Expressions and agents' configurations can be read even where the rest has mistakes; a network needs a sound topology.
+  // Agents' configurations can be read even where the rest has mistakes; a network needs a sound topology.
   const bool sound = result.ok();
   std::vector<std::shared_ptr<const scenario::Topology>> topologies = result.topologies;
   for (const scenario::Scenario& s : result.scenarios) {
     if (sound && s.topology) lab::check_scenario(s, result.diagnostics);
-    else static_cast<void>(lab::parse_expressions(s, result.diagnostics));
     if (sound) std::erase(topologies, s.topology);
     else if (s.topology && std::find(topologies.begin(), topologies.end(), s.topology) == topologies.end()) topologies.push_back(s.topology);
   }

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <exception>
 
 #include "base/version.h"
@@ -20,6 +21,13 @@ const std::map<std::string, dcsim::cli::ColorMode> kColors{
     {"auto", dcsim::cli::ColorMode::kAuto}, {"always", dcsim::cli::ColorMode::kAlways}, {"never", dcsim::cli::ColorMode::kNever}};
 
 const dcsim::trace::Streams kStreams{dcsim::cli::print, dcsim::cli::complain};
+
+/// CLI11 lets a minus sign wrap around.
+std::string whole_number(const std::string& text) {
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc{} && end == text.data() + text.size() && !text.empty() ? "" : "must be a whole number from 0 to 18446744073709551615";
+}
 
 void add_common(CLI::App& command, Common& common, bool formats) {
   command.add_option("--color", common.color, "auto, always or never")->transform(CLI::CheckedTransformer(kColors).description(""));
@@ -50,7 +58,7 @@ void add_trace(CLI::App& app, int& status) {
     common(c);
     c->add_option("TERMS", a->terms, "filters");
     c->add_option("--format", a->format, "text or json")->check(CLI::IsMember({"text", "json"}));
-    c->add_option("--limit", a->limit, "at most so many records");
+    c->add_option("--limit", a->limit, "at most so many records")->check(whole_number);
   }
   cat->callback([=, &status] { status = dcsim::trace::trace_cat(a->path, cat_options(), kStreams); });
   grep->callback([=, &status] { status = dcsim::trace::trace_grep(a->path, cat_options(), kStreams); });
@@ -71,7 +79,7 @@ void add_commands(CLI::App& app, Common& common, RunArguments& arguments, int& s
   auto* verify = app.add_subcommand("verify", "run several times and compare digests");
   verify->add_option("FILE", arguments.file, "scenario file")->required();
   for (CLI::App* c : {run, verify}) {
-    c->add_option("--seed", arguments.seed, "seed instead of the file's");
+    c->add_option("--seed", arguments.seed, "seed instead of the file's")->check(whole_number);
     c->add_option("--until", arguments.until, "stop at this simulated time");
     add_common(*c, common, c == run);
   }

@@ -7,6 +7,7 @@
 
 #include "base/rng.h"
 #include "consul/gossip_tunables.h"
+#include "consul/pool.h"
 #include "scenario/selector.h"
 
 namespace dcsim::lab {
@@ -234,23 +235,15 @@ consul::AgentConfig build_agent(const scenario::Topology& t, std::uint32_t index
   for (const consul::GossipTunable& tunable : config.gossip_lan) {
     if (const auto bad = consul::apply_tunable(tunable, probe)) problems.push_back({bad->text, tunable.value.place, false});
   }
+  if (std::none_of(problems.begin(), problems.end(), [](const auto& p) { return !p.warning; })) {
+    if (const auto unusable = consul::gossip_problem(config)) problems.push_back({unusable->text, 0, false});
+  }
   for (const consul::ConfigProblem& p : problems) {
     const auto place = static_cast<std::size_t>(p.place);
     const SourceSpan at = place < spans.size() && spans[place].line > 0 ? spans[place] : t.groups[agent.group].at;
     out.push_back({p.warning ? "W0302" : "E0302", p.warning ? Diagnostic::Severity::kWarning : Diagnostic::Severity::kError, p.text, at, "", ""});
   }
   return config;
-}
-
-std::vector<std::string> agent_labels(const scenario::Topology& t) {
-  std::set<std::string> keys;
-  for (const scenario::AgentGroup& g : t.groups) {
-    for (const auto& [k, v] : g.labels) keys.insert(k);
-  }
-  for (const scenario::Zone& z : t.zones) {
-    for (const auto& [k, v] : z.labels) keys.insert(k);
-  }
-  return {keys.begin(), keys.end()};
 }
 
 host::WorldSpec build_world(const scenario::Topology& t, std::uint64_t seed, Diagnostics& out) {

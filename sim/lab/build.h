@@ -25,7 +25,4 @@ net::RuleSpec build_rule(const scenario::FirewallRule& rule, const scenario::Top
 
 net::LinkAttributes build_link(const scenario::LinkAttributes& link);
 
-/// The labels that agents of the topology have, theirs and their zones': what expressions may use.
-std::vector<std::string> agent_labels(const scenario::Topology& topology);
-
 }  // namespace dcsim::lab

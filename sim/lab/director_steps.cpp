@@ -228,6 +228,7 @@ void Director::do_firewall(const scenario::FirewallAction& a) {
   for (std::uint32_t i = 0; i < network.firewall_count(); ++i) {
     net::Firewall& firewall = network.firewall(net::FirewallId{i});
     if (firewall.name() != a.firewall && !(a.kind == Kind::kFlushConntrack && a.firewall.empty())) continue;
+    if (a.kind == Kind::kDelete && !firewall.position_of(a.rule_name)) continue;  // not inserted yet, or deleted before
     const std::string rule = a.kind == Kind::kInsert && a.rule ? a.rule->name : a.rule_name;
     world_.recorder().record(Ev::kFirewallChanged, NameId::none(),
                              fields::names(name(firewall.name()), name(rule), name(kNames[static_cast<int>(a.kind)])));
@@ -265,10 +266,9 @@ void Director::do_partition(std::uint32_t step, const scenario::PartitionAction&
   spec.direction = a.direction == scenario::PartitionAction::Direction::kBoth ? net::PartitionDirection::kBoth
                    : a.direction == scenario::PartitionAction::Direction::kTo ? net::PartitionDirection::kTo
                                                                               : net::PartitionDirection::kFrom;
-  const bool rejects = spec.mode == net::PartitionMode::kReject;
   world_.recorder().record(Ev::kPartition, NameId::none(),
                            fields::names(name(title), name(a.between[0].text), name(a.between.size() > 1 ? a.between[1].text : ""),
-                                         static_cast<std::uint16_t>(rejects ? trace::PartitionMode::kReject : trace::PartitionMode::kDrop)));
+                                         static_cast<std::uint16_t>(a.mode)));
   Undo back;
   back.what = Undo::What::kPartition;
   back.name = name(title);
@@ -360,6 +360,13 @@ void Director::undo(const Undo& u) {
   }
 }
 
+namespace {
+
+/// The time to the next of random happenings, which is never at the very same instant.
+Duration poisson_gap(Rng& rng, Duration mean) { return std::max(exponential(rng, std::min(mean, kLongestDraw)), 1_ns); }
+
+}  // namespace
+
 // --- Workloads -----------------------------------------------------------------------------------------------------
 
 void Director::begin_workloads() {
@@ -373,7 +380,7 @@ void Director::begin_workloads() {
     workloads_.push_back(std::move(state));
     for (std::uint32_t slot = 0; slot < workloads_[w].agents.size(); ++slot) {
       Duration first{};
-      if (spec.every && spec.gap == scenario::Workload::Gap::kExponential) first = exponential(workloads_[w].draws[slot], *spec.every);
+      if (spec.every && spec.gap == scenario::Workload::Gap::kExponential) first = poisson_gap(workloads_[w].draws[slot], *spec.every);
       schedule(Instant{} + spec.from + first, kWork, w, slot);
     }
   }
@@ -400,7 +407,7 @@ void Director::work(std::uint32_t workload, std::uint32_t slot) {
   }
   launch(state.agents[slot], command, std::nullopt, workload);
   if (!spec.every || spec.every->ns <= 0) return;
-  const Duration gap = spec.gap == scenario::Workload::Gap::kExponential ? exponential(state.draws[slot], *spec.every) : *spec.every;
+  const Duration gap = spec.gap == scenario::Workload::Gap::kExponential ? poisson_gap(state.draws[slot], *spec.every) : *spec.every;
   schedule(now() + std::max(gap, 1_ns), kWork, workload, slot);
 }
 
@@ -411,7 +418,7 @@ void Director::begin_faults() {
     const scenario::Fault& f = scenario_.faults[i];
     fault_draws_.emplace_back(world_.seed(), "scenario", "fault/" + (f.name.empty() ? std::to_string(i) : f.name));
     const Duration gap = f.interval.value_or(30_s);
-    schedule(Instant{} + exponential(fault_draws_[i], gap), kFault, i);
+    schedule(Instant{} + poisson_gap(fault_draws_[i], gap), kFault, i);
   }
 }
 
@@ -463,7 +470,7 @@ void Director::fault(std::uint32_t index) {
     }
     undo_later(lasts, std::move(back));
   }
-  schedule(now() + exponential(rng, f.interval.value_or(30_s)), kFault, index);
+  schedule(now() + poisson_gap(rng, f.interval.value_or(30_s)), kFault, index);
 }
 
 }  // namespace dcsim::lab

@@ -96,9 +96,8 @@ bool ExpectationRun::check(Instant now, std::uint64_t event) {
   } else if (spec_->kind == Kind::kNever) {
     if (holds) decide(Verdict::kFails, now, event, watched_.expression().values_text(values));
   } else {
-    // Nothing to look at yet breaks nothing.
-    const bool empty = std::any_of(values.begin(), values.end(), [](const auto& v) { return v.kind == trace::Value::Kind::kNone && !v.ambiguous; });
-    if (!holds && !empty) decide(Verdict::kFails, now, event, watched_.expression().values_text(values));
+    // A part that has nothing to look at yet breaks nothing, and excuses nothing else.
+    if (watched_.expression().refuted(values)) decide(Verdict::kFails, now, event, watched_.expression().values_text(values));
   }
   return decided();
 }

@@ -91,7 +91,7 @@ class Run {
     trace::Fields start = trace::fields::names(names_.intern(scenario_.name));
     start.b = result_.seed;
     tracer_->append(Instant{}, trace::Ev::kRunStart, NameId::none(), start);
-    director_ = std::make_unique<Director>(scenario_, *world_, metrics_, parse_expressions(scenario_, ignored), result_.planned_end);
+    director_ = std::make_unique<Director>(scenario_, *world_, metrics_, parse_expressions(scenario_), result_.planned_end);
     for (const Standard& s : kStandard) standard_.push_back(subscribe(s.series));
     fw_drop_ = subscribe(trace::Series::kFwDrop, {"fw", "rule"});
     fw_reject_ = subscribe(trace::Series::kFwReject, {"fw", "rule"});
@@ -166,7 +166,7 @@ class Run {
     result_.transcript = director_->transcript();
     const Instant now = world_->engine().now();
     const net::Totals& totals = world_->network().totals();
-    result_.counts = {{"packets sent", totals.sent}, {"packets delivered", totals.delivered}, {"packets lost", totals.dropped}};
+    result_.counts = {{"packets sent", totals.sent}, {"packets delivered", totals.delivered}, {"packets lost", totals.dropped}, {"packets in flight", totals.in_flight}};
     for (std::size_t i = 0; i < standard_.size(); ++i) {
       result_.counts.push_back({std::string(kStandard[i].name), static_cast<std::uint64_t>(metrics_.read(standard_[i], now).number)});
     }

@@ -14,14 +14,14 @@
 
 namespace dcsim::lab {
 
-/// Every expression of a scenario, parsed. Mistakes go to `out` with their place inside the text.
+/// Every expression of a scenario that was loaded without errors, parsed.
 struct Expressions {
   std::vector<std::shared_ptr<const scenario::Expression>> expect;   ///< beside Scenario::expect
   std::vector<std::shared_ptr<const scenario::Expression>> metrics;  ///< beside Scenario::metrics
   std::vector<std::shared_ptr<const scenario::Expression>> when;     ///< beside Scenario::timeline; null where none
 };
-Expressions parse_expressions(const scenario::Scenario& scenario, Diagnostics& out);
-/// All that `dcsim check` looks at beyond what the loader did: expressions, commands, Consul's own rules.
+Expressions parse_expressions(const scenario::Scenario& scenario);
+/// All that `dcsim check` looks at beyond what the loader did: commands, faults, Consul's own rules.
 void check_scenario(const scenario::Scenario& scenario, Diagnostics& out);
 /// Consul's own rules over each agent's configuration: for a topology that has other mistakes and cannot be built.
 void check_agents(const scenario::Topology& topology, Diagnostics& out);

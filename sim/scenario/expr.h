@@ -42,6 +42,9 @@ class Expression {
   /// A number, a text, a list, none, or a truth value as 1 and 0. A comparison with none is false.
   trace::Value evaluate(std::span<const trace::Value> values) const;
   bool holds(std::span<const trace::Value> values) const;
+  /// True if the condition is false whatever the aggregates without a value might have said (Kleene's logic: a comparison
+  /// with none is unknown, `false and unknown` is false). `always` fails by this, not by mere silence.
+  bool refuted(std::span<const trace::Value> values) const;
   /// "count(consul.serf.member.flap) = 3, ..." for every aggregate.
   std::string values_text(std::span<const trace::Value> values) const;
 

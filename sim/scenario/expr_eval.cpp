@@ -43,6 +43,8 @@ Value arithmetic(const Node& node, const Value& a, const Value& b) {
   }
 }
 
+enum class Truth : std::uint8_t { kFalse, kUnknown, kTrue };
+
 class Evaluator {
  public:
   Evaluator(std::span<const Value> values, const std::vector<trace::AggregateSpec>& specs) : values_(values), specs_(specs) {}
@@ -62,7 +64,28 @@ class Evaluator {
     return Value::none();
   }
 
+  /// Kleene's three values; orders false < unknown < true, so that and is the least and or the greatest.
+  Truth truth(const Node& n) const {
+    switch (n.kind) {
+      case Node::Kind::kNot: {
+        const Truth inner = truth(*n.left);
+        return inner == Truth::kUnknown ? inner : inner == Truth::kTrue ? Truth::kFalse : Truth::kTrue;
+      }
+      case Node::Kind::kAnd: return std::min(truth(*n.left), truth(*n.right));
+      case Node::Kind::kOr: return std::max(truth(*n.left), truth(*n.right));
+      default: break;
+    }
+    const bool compares = n.kind == Node::Kind::kCompare;
+    if (compares && (silent((*this)(*n.left)) || silent((*this)(*n.right)))) return Truth::kUnknown;
+    const Value value = (*this)(n);
+    if (silent(value)) return Truth::kUnknown;
+    return truthy(value) ? Truth::kTrue : Truth::kFalse;
+  }
+
  private:
+  /// Values that disagree are something to look at; no value is nothing.
+  static bool silent(const Value& v) { return v.kind == Value::Kind::kNone && !v.ambiguous; }
+
   /// `all(...)` compares every value and holds for none at all; `any(...)` some value.
   bool compare_lists(const Node& n) const {
     const Value a = (*this)(*n.left);
@@ -94,6 +117,10 @@ class Evaluator {
 Value Expression::evaluate(std::span<const Value> values) const { return Evaluator(values, aggregates_)(*root_); }
 
 bool Expression::holds(std::span<const Value> values) const { return truthy(evaluate(values)); }
+
+bool Expression::refuted(std::span<const Value> values) const {
+  return Evaluator(values, aggregates_).truth(*root_) == Truth::kFalse;
+}
 
 std::string Expression::values_text(std::span<const Value> values) const {
   std::string out;

@@ -21,6 +21,20 @@ class Checker {
       add(kNoCondition, text.span(0, text.text.size()), "this expression is a value, not a condition", {},
           "compare it: ... > 0");
   }
+  void metric(const Metric& metric) {
+    const auto parsed = parse(metric.value);
+    if (!parsed) return;
+    if (parsed->is_condition())
+      add(kNoCondition, metric.value.span(0, metric.value.text.size()), "this expression is a condition, not a value", {},
+          "a metric is a number");
+    for (const std::string& group : metric.group_by) {
+      for (const auto& aggregate : parsed->aggregates()) {
+        if (trace::label_known(aggregate.series, group, labels_)) continue;
+        add(kExpression, metric.at,
+            "`" + std::string(trace::series_spec(aggregate.series).name) + "` has no label `" + group + "` to group by", {}, {});
+      }
+    }
+  }
   std::shared_ptr<const Expression> parse(const SpannedText& text) {
     if (text.empty() || text.text.find("${") != std::string::npos)
       return nullptr;  // reported as missing, or as an unknown parameter
@@ -67,7 +81,7 @@ void check_expressions(const Scenario& scenario, Diagnostics& out) {
     if (step.when) checker.condition(*step.when);
   }
   for (const Expectation& e : scenario.expect) checker.condition(e.expression);
-  for (const Metric& m : scenario.metrics) checker.parse(m.value);
+  for (const Metric& m : scenario.metrics) checker.metric(m);
   if (scenario.record.match) checker.matchers(*scenario.record.match);
 }
 

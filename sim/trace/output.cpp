@@ -1,5 +1,7 @@
 #include "trace/output.h"
 
+#include <sys/stat.h>
+
 #include <fmt/format.h>
 
 #include <cerrno>
@@ -39,28 +41,40 @@ std::size_t utf8_sequence(std::string_view s) {
 
 }  // namespace
 
-FileWriter::FileWriter(std::string path) : path_(std::move(path)), file_(std::fopen((path_ + ".tmp").c_str(), "wb")) {
-  if (!file_) error_ = system_error(path_ + ".tmp").text;
+namespace {
+
+/// True for what a rename would destroy: a device, a pipe, a symbolic link.
+bool is_special(const std::string& path) {
+  struct stat info {};
+  return ::lstat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode);
+}
+
+}  // namespace
+
+FileWriter::FileWriter(std::string path) : path_(std::move(path)), written_(is_special(path_) ? path_ : path_ + ".tmp") {
+  file_ = std::fopen(written_.c_str(), "wb");
+  if (!file_) error_ = system_error(written_).text;
 }
 
 FileWriter::~FileWriter() {
   if (!file_) return;
   std::fclose(file_);
-  std::remove((path_ + ".tmp").c_str());
+  if (written_ != path_) std::remove(written_.c_str());
 }
 
 void FileWriter::write(std::string_view bytes) {
   if (!error_.empty() || std::fwrite(bytes.data(), 1, bytes.size(), file_) == bytes.size()) return;
-  error_ = system_error(path_ + ".tmp").text;
+  error_ = system_error(written_).text;
 }
 
 Result<bool> FileWriter::finish() {
   if (!file_) return Error{error_};
-  if (std::fclose(file_) != 0 && error_.empty()) error_ = system_error(path_ + ".tmp").text;
+  if (std::fclose(file_) != 0 && error_.empty()) error_ = system_error(written_).text;
   file_ = nullptr;
-  if (error_.empty() && std::rename((path_ + ".tmp").c_str(), path_.c_str()) != 0) error_ = system_error(path_).text;
+  const bool aside = written_ != path_;
+  if (aside && error_.empty() && std::rename(written_.c_str(), path_.c_str()) != 0) error_ = system_error(path_).text;
   if (error_.empty()) return true;
-  std::remove((path_ + ".tmp").c_str());
+  if (aside) std::remove(written_.c_str());
   return Error{error_};
 }
 

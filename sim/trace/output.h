@@ -15,7 +15,8 @@ Result<bool> write_file(const std::string& path, std::string_view text);
 /// The whole file. Fails with the operating system's text, or if it has more than `limit` bytes.
 Result<std::string> read_file(const std::string& path, std::uint64_t limit);
 
-/// A file written piece by piece beside its name (path + ".tmp") and moved into place by finish(). The first error is
+/// A file written piece by piece beside its name (path + ".tmp") and moved into place by finish(); a device, pipe or symbolic
+/// link is written through instead, since the move would replace it. The first error is
 /// kept and told there; without finish() the temporary file is removed.
 class FileWriter {
  public:
@@ -28,6 +29,7 @@ class FileWriter {
 
  private:
   std::string path_;
+  std::string written_;  // where the bytes go until finish()
   std::string error_;
   std::FILE* file_ = nullptr;
 };

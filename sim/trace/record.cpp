@@ -31,7 +31,7 @@ constexpr std::string_view kSocketErrors[] = {"none",
                                               "address already in use"};
 constexpr std::string_view kAccusations[] = {"none", "suspect", "dead", "alive", "state"};
 constexpr std::string_view kLevels[] = {"none", "trace", "debug", "info", "warn", "error"};
-constexpr std::string_view kPartitionModes[] = {"drop", "reject"};
+constexpr std::string_view kPartitionModes[] = {"drop", "reject", "delay", "queue"};
 constexpr std::string_view kVerdicts[] = {"pending", "holds", "fails", "undecided"};
 
 constexpr FieldSpec name(std::string_view n, S s) { return {n, T::kName, s, {}, false}; }

@@ -134,7 +134,7 @@ enum class SocketError : std::uint16_t {
 };
 enum class Accusation : std::uint16_t { kNone, kSuspect, kDead, kAlive, kState };
 enum class LogLevel : std::uint16_t { kNone, kTrace, kDebug, kInfo, kWarn, kError };
-enum class PartitionMode : std::uint16_t { kDrop, kReject };
+enum class PartitionMode : std::uint16_t { kDrop, kReject, kDelay, kQueue };
 enum class Verdict : std::uint16_t { kPending, kHolds, kFails, kUndecided };
 
 /// One happening. 48 bytes without padding; its little-endian image is what the digest covers and trace.bin holds

@@ -21,7 +21,7 @@ class Recording::Mapping {
  public:
   static Result<std::unique_ptr<Mapping>> open(const std::string& path) {
     const auto fail = [&] { return Error{path + ": " + std::strerror(errno)}; };
-    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) return fail();
     struct stat info {};
     if (::fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {

@@ -108,3 +108,12 @@ TEST_CASE("time: arithmetic in nanoseconds") {
   CHECK(start + 5_s - 2_s == start + 3_s);
   CHECK(Instant::never() > start + 1'000'000_h);
 }
+
+TEST_CASE("time: an instant later than there is, is never") {
+  CHECK(Instant{5} + Duration::max() == Instant::never());
+  CHECK(Instant::never() + 1_s == Instant::never());
+  CHECK(Instant{5} + Duration{7} == Instant{12});
+  Instant t{1};
+  t += Duration::max();
+  CHECK(t == Instant::never());
+}

@@ -116,7 +116,7 @@ TEST_CASE("cli: help and version go to stdout and are no failure") {
 }
 
 TEST_CASE("cli: wrong usage is exit 2 with a word on stderr and nothing on stdout") {
-  for (const char* const a : {"", "dance", "run", "run a.yaml --seed twelve", "run a.yaml --format xml", "run a.yaml --until soon", "check", "explain", "trace", "trace cat", "trace convert x", "diff a",
+  for (const char* const a : {"", "dance", "run", "run a.yaml --seed twelve", "run a.yaml --seed -1", "run a.yaml --format xml", "run a.yaml --until soon", "check", "explain", "trace", "trace cat", "trace convert x", "diff a",
                               "completions tcsh", "run --no-such-option x", "run a.yaml --color pink"}) {
     CAPTURE(a);
     const Output o = dcsim(a);

@@ -1,8 +1,10 @@
 #include "trace/tools.h"
 
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "trace/output.h"
@@ -162,6 +164,18 @@ TEST_CASE("trace convert: csv and jsonl on standard output; unknown formats and 
   REQUIRE(write_file(run / "capture.pcapng", "bytes").ok());
   CHECK(trace_convert(run.path, "pcapng", run / "x.pcapng", d.io) == 0);
   CHECK(read_file(run / "x.pcapng", 100).value() == "bytes");
+}
+
+TEST_CASE("trace convert: a symbolic link is written through, not replaced, and a pipe is no recording") {
+  const Run run;
+  REQUIRE(write_file(run / "real.csv", "old").ok());
+  std::filesystem::create_symlink("real.csv", run / "link.csv");
+  Console c;
+  CHECK(trace_convert(run.path, "csv", run / "link.csv", c.io) == 0);
+  CHECK(std::filesystem::is_symlink(run / "link.csv"));
+  CHECK(read_file(run / "real.csv", 1 << 20).value().starts_with("t,n,node"));
+  REQUIRE(mkfifo((run / "pipe").c_str(), 0600) == 0);
+  CHECK(trace_cat(run / "pipe", {}, c.io) == 2);
 }
 
 TEST_CASE("trace cat: an interrupted run is said to be one") {
