@@ -19,7 +19,7 @@ shown=$(grep -c 'rule tenants-apart' README.md)
 awk '/^```yaml$/ {on = 1; next} /^```$/ {on = 0} on' README.md >out/readme.yaml
 build/release/dcsim run out/readme.yaml
 
-for name in $(grep -Eo '`dcsim [a-z]+' README.md | cut -d' ' -f2 | sort -u); do
+for name in $(grep -Eo '`dcsim [a-z-]+' README.md | cut -d' ' -f2 | sort -u); do
   build/release/dcsim "$name" --help >/dev/null || { echo "README names \`dcsim $name\`, which does not exist"; exit 1; }
 done
 for file in $(grep -Eo '\b(scenarios|topologies|analysis|tests)/[A-Za-z0-9_./-]+\.[a-z]+' README.md | sort -u); do

@@ -52,7 +52,12 @@ std::string colons(const std::array<std::uint8_t, 16>& bytes) {
 
 std::optional<Address> Address::from_bytes(std::span<const std::uint8_t> bytes) {
   if (bytes.size() != 0 && bytes.size() != 4 && bytes.size() != 16) return std::nullopt;
+  return from_claim(bytes);
+}
+
+std::optional<Address> Address::from_claim(std::span<const std::uint8_t> bytes) {
   Address a;
+  if (bytes.size() > a.bytes_.size()) return std::nullopt;
   a.size_ = static_cast<std::uint32_t>(bytes.size());
   if (!bytes.empty()) std::memcpy(a.bytes_.data(), bytes.data(), bytes.size());
   return a;
@@ -93,7 +98,12 @@ std::uint32_t Address::v4_value() const {
 std::string Address::text() const {
   if (size_ == 0) return "";
   const Address a = canonical();
-  return a.size_ == 4 ? dotted(a.v4_value()) : colons(a.bytes_);
+  if (a.size_ == 4) return dotted(a.v4_value());
+  if (a.size_ == 16) return colons(a.bytes_);
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string odd = "?";
+  for (const std::uint8_t b : a.bytes()) odd.append({kDigits[b >> 4], kDigits[b & 15]});
+  return odd;
 }
 
 std::string Endpoint::text() const {

@@ -25,6 +25,8 @@ class Address {
   }
   /// 0, 4 or 16 bytes; other sizes give nullopt.
   static std::optional<Address> from_bytes(std::span<const std::uint8_t> bytes);
+  /// What a peer claims to be an address: any number of bytes up to 16; only 4 and 16 can be sent to.
+  static std::optional<Address> from_claim(std::span<const std::uint8_t> bytes);
   /// Dotted quad or RFC 4291 text without a zone.
   static std::optional<Address> parse(std::string_view text);
 
@@ -38,7 +40,7 @@ class Address {
   Address mapped() const;
   /// Host-order value of a v4 (or v4-mapped) address; requires one.
   std::uint32_t v4_value() const;
-  /// As Go prints a net.IP: an IPv4-mapped address prints as a dotted quad.
+  /// As Go prints a net.IP: an IPv4-mapped address prints as a dotted quad, one of an odd size as "?" and hex digits.
   std::string text() const;
 
   bool operator==(const Address&) const = default;

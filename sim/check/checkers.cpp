@@ -50,12 +50,12 @@ void Checkers::on_notice(const host::Process& process, consul::PoolId pool, cons
   v.last_alive = {n.member, world_.engine().events_run()};
   // Forgetting a member forgets its incarnation too; only what is still held may not go back.
   const auto incarnation = static_cast<std::uint32_t>(n.value);
-  const auto held = v.incarnations.find(n.member.value);
+  const std::uint32_t held = v.incarnations.of(n.member);
   const bool replaced = n.aux == static_cast<std::uint32_t>(gossip::MemberState::kLeft) || n.aux == static_cast<std::uint32_t>(gossip::MemberState::kDead);
-  if (held != v.incarnations.end() && incarnation < held->second && !replaced) {
-    violated(process, "clocks", fmt::format("incarnation of {} in its view {} -> {}", process.agent().serf(pool).directory().name(n.member), held->second, incarnation));
+  if (incarnation < held && !replaced) {
+    violated(process, "clocks", fmt::format("incarnation of {} in its view {} -> {}", process.agent().serf(pool).directory().name(n.member), held, incarnation));
   }
-  v.incarnations[n.member.value] = incarnation;
+  v.incarnations.set(n.member, incarnation);
 }
 
 void Checkers::on_member_event(const host::Process& process, consul::PoolId pool, const gossip::MemberEvent& e) {
@@ -73,6 +73,15 @@ void Checkers::on_member_event(const host::Process& process, consul::PoolId pool
   if (comes_back && (v.last_alive.member != e.member || v.last_alive.event != world_.engine().events_run())) {
     violated(process, "resurrection", fmt::format("{} was {} and is alive without an alive message", member->name, to_text(e.before)));
   }
+}
+
+std::size_t Checkers::heap_bytes() const {
+  std::size_t bytes = views_.capacity() * sizeof(views_[0]);
+  for (const std::vector<View>& views : views_) {
+    bytes += views.capacity() * sizeof(View);
+    for (const View& v : views) bytes += v.incarnations.heap_bytes();
+  }
+  return bytes;
 }
 
 void Checkers::on_down(const host::Process& process) { views_[process.id().index()].clear(); }

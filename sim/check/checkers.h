@@ -1,9 +1,9 @@
 #pragma once
 #include <cstdint>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
+#include "check/incarnations.h"
 #include "host/watch.h"
 #include "host/world.h"
 #include "trace/metrics.h"
@@ -29,6 +29,8 @@ class Checkers final : public host::Watch {
   void on_down(const host::Process& process) override;
   /// What only the end shows.
   void at_end();
+  /// Heap bytes that the views hold, for the budget per pair.
+  std::size_t heap_bytes() const;
 
  private:
   struct Clocks {
@@ -42,7 +44,7 @@ class Checkers final : public host::Watch {
   struct View {
     Clocks clocks;
     Alive last_alive;
-    std::unordered_map<std::uint32_t, std::uint32_t> incarnations;  // of members by id; looked up only
+    Incarnations incarnations;  ///< as accepted of each member
   };
 
   View& view(const host::Process& process, consul::PoolId pool);

@@ -4,13 +4,15 @@
 
 #include <algorithm>
 
-#include "consul/agent_config.h"
 #include "lab/explain.h"
+#include "lab/reach.h"
 #include "lab/report.h"
 #include "lab/run.h"
 #include "lab/verify.h"
 #include "scenario/loader.h"
 #include "scenario/render.h"
+#include "scenario/suggest.h"
+#include "scenario/units.h"
 #include "trace/output.h"
 
 namespace dcsim::cli {
@@ -36,6 +38,7 @@ scenario::LoadResult load(const Common& common, const std::string& file, bool& u
   std::vector<std::shared_ptr<const scenario::Topology>> topologies = result.topologies;
   for (const scenario::Scenario& s : result.scenarios) {
     if (sound && s.topology) lab::check_scenario(s, result.diagnostics);
+    else lab::check_texts(s, result.diagnostics);
     if (sound) std::erase(topologies, s.topology);
     else if (s.topology && std::find(topologies.begin(), topologies.end(), s.topology) == topologies.end()) topologies.push_back(s.topology);
   }
@@ -74,16 +77,24 @@ int refuse(const Common& common, const Terminal& terminal, const scenario::LoadR
   return 2;
 }
 
-const scenario::Scenario* only_scenario(const scenario::LoadResult& result, const std::string& file) {
+/// The scenario of that name, or the only one; nullptr after a complaint.
+const scenario::Scenario* chosen_scenario(const scenario::LoadResult& result, const std::string& file, const std::string& wanted) {
+  std::vector<std::string_view> names;
+  for (const scenario::Scenario& s : result.scenarios) names.push_back(s.name);
   if (result.scenarios.empty()) {
     complain(fmt::format("error: {} holds no scenario\n", file));
-    return nullptr;
+  } else if (wanted.empty() && names.size() > 1) {
+    complain(fmt::format("error: {} holds {} scenarios: say which with --scenario NAME\nscenarios: {}\n", file, names.size(), scenario::listed(names)));
+  } else if (wanted.empty()) {
+    return &result.scenarios.front();
+  } else {
+    for (const scenario::Scenario& s : result.scenarios) {
+      if (s.name == wanted) return &s;
+    }
+    const std::string near = scenario::did_you_mean(wanted, names);
+    complain(fmt::format("error: {} holds no scenario `{}`{}{}\nscenarios: {}\n", file, wanted, near.empty() ? "" : ": ", near, scenario::listed(names)));
   }
-  if (result.scenarios.size() > 1) {
-    complain(fmt::format("error: {} holds {} scenarios; a run takes one\n", file, result.scenarios.size()));
-    return nullptr;
-  }
-  return &result.scenarios.front();
+  return nullptr;
 }
 
 std::optional<lab::RunOptions> options_of(const Common& common, const RunArguments& arguments) {
@@ -92,11 +103,13 @@ std::optional<lab::RunOptions> options_of(const Common& common, const RunArgumen
   options.out_dir = arguments.out;
   for (const std::string& s : common.set) options.set.emplace_back(s.substr(0, s.find('=')), s.substr(s.find('=') + 1));
   if (!arguments.until.empty()) {
-    options.until = consul::parse_go_duration(arguments.until);
-    if (!options.until || options.until->ns < 0) {
-      complain(fmt::format("error: `--until {}` is no duration such as 3m30s\n", arguments.until));
+    const auto until = scenario::parse_duration(arguments.until);
+    if (!until) {
+      complain(fmt::format("error: --until: {}{}\n", until.error.message,
+                           until.error.suggestion.empty() ? "; for example 3m30s" : fmt::format("; did you mean `{}`?", until.error.suggestion)));
       return std::nullopt;
     }
+    options.until = until.value;
   }
   return options;
 }
@@ -109,9 +122,10 @@ int run(const Common& common, const RunArguments& arguments) {
   const scenario::LoadResult loaded = load(common, arguments.file, usable);
   if (!usable) return refuse(common, terminal, loaded);
   if (!loaded.diagnostics.empty()) complain(scenario::render_text(loaded.diagnostics, loaded.sources, {terminal.color_err(), 20}));
-  const scenario::Scenario* scenario = only_scenario(loaded, arguments.file);
+  const scenario::Scenario* scenario = chosen_scenario(loaded, arguments.file, arguments.scenario);
   auto options = options_of(common, arguments);
   if (!scenario || !options) return 2;
+  if (loaded.scenarios.size() > 1) options->scenario = scenario->name;
   catch_interrupt();
   options->interrupted = interrupted;
   lab::RunResult result;
@@ -138,14 +152,14 @@ int run(const Common& common, const RunArguments& arguments) {
   return result.exit_status();
 }
 
-int check(const Common& common, const std::vector<std::string>& files) {
+int check(const Common& common, const std::vector<std::string>& files, const std::string& wanted) {
   const Terminal terminal(common.color);
   int status = 0;
   std::string json;
   for (const std::string& file : files) {
     bool usable = false;
     const scenario::LoadResult loaded = load(common, file, usable);
-    if (!usable) status = 2;
+    if (!usable || (!wanted.empty() && !chosen_scenario(loaded, file, wanted))) status = 2;
     const std::string text = rendered(common, loaded, terminal.color_err());
     if (common.format == Format::kJson) {
       // One array for all files.
@@ -174,13 +188,20 @@ int check(const Common& common, const std::vector<std::string>& files) {
 
 namespace {
 
-std::shared_ptr<const scenario::Topology> topology_of(const Common& common, const Terminal& terminal, const std::string& file, int& status) {
+/// The topology of the scenario of that name, else of the first scenario, else the first one.
+std::shared_ptr<const scenario::Topology> topology_of(const Common& common, const Terminal& terminal, const std::string& file, const std::string& wanted,
+                                                      int& status) {
   bool usable = false;
   const scenario::LoadResult loaded = load(common, file, usable);
   status = 2;
   if (!usable) {
     refuse(common, terminal, loaded);
     return nullptr;
+  }
+  if (!wanted.empty()) {
+    const scenario::Scenario* scenario = chosen_scenario(loaded, file, wanted);
+    status = scenario ? 0 : 2;
+    return scenario ? scenario->topology : nullptr;
   }
   status = 0;
   if (!loaded.scenarios.empty() && loaded.scenarios.front().topology) return loaded.scenarios.front().topology;
@@ -192,10 +213,10 @@ std::shared_ptr<const scenario::Topology> topology_of(const Common& common, cons
 
 }  // namespace
 
-int explain(const Common& common, const std::string& file, const std::vector<std::string>& flow) {
+int explain(const Common& common, const std::string& file, const std::string& scenario, const std::vector<std::string>& flow) {
   const Terminal terminal(common.color);
   int status = 0;
-  const auto topology = topology_of(common, terminal, file, status);
+  const auto topology = topology_of(common, terminal, file, scenario, status);
   if (!topology) return status;
   const auto query = lab::parse_flow(flow[0], flow[1]);
   if (!query) {
@@ -211,21 +232,30 @@ int explain(const Common& common, const std::string& file, const std::vector<std
   return 0;
 }
 
-int reach(const Common& common, const std::string& file, const std::string& diff, bool by_agent, bool as_is) {
+int reach(const Common& common, const std::string& file, const std::string& scenario, const std::string& diff, bool by_agent, bool enable_all) {
+  constexpr std::size_t kMostAgents = 2000;  // a table of four million cells is nobody's
   const Terminal terminal(common.color);
   int status = 0;
-  const lab::ReachOptions options{by_agent, !as_is};
-  const auto topology = topology_of(common, terminal, file, status);
+  const lab::ReachOptions options{by_agent, enable_all};
+  const auto topology = topology_of(common, terminal, file, scenario, status);
   if (!topology) return status;
+  if (by_agent && topology->agents.size() > kMostAgents) {
+    complain(fmt::format("error: --agents is for up to {} agents, and {} has {}; without it the table goes zone by zone\n", kMostAgents, file, topology->agents.size()));
+    return 2;
+  }
   const lab::ReachTable table = lab::reach_table(*topology, options);
   if (diff.empty()) {
     print(lab::reach_text(table));
     return 0;
   }
-  const auto other = topology_of(common, terminal, diff, status);
+  const auto other = topology_of(common, terminal, diff, "", status);
   if (!other) return status;
-  const std::string text = lab::reach_diff(table, lab::reach_table(*other, options));
+  const lab::ReachTable after = lab::reach_table(*other, options);
+  const std::string text = lab::reach_diff(table, after);
   print(text.empty() ? "no difference\n" : text);
+  for (const auto& [path, each] : {std::pair(file, &table), std::pair(diff, &after)}) {
+    if (!each->disabled.empty()) print(fmt::format("{}: {}\n", path, lab::disabled_text(*each)));
+  }
   return text.empty() ? 0 : 1;
 }
 
@@ -235,12 +265,15 @@ int verify(const Common& common, const RunArguments& arguments) {
   const scenario::LoadResult loaded = load(common, arguments.file, usable);
   if (!usable) return refuse(common, terminal, loaded);
   const auto options = options_of(common, arguments);
-  if (!options || loaded.scenarios.empty()) {
-    if (loaded.scenarios.empty()) complain(fmt::format("error: {} holds no scenario\n", arguments.file));
-    return 2;
+  if (!options) return 2;
+  const scenario::Scenario* only = nullptr;
+  if (loaded.scenarios.empty() || !arguments.scenario.empty()) {
+    only = chosen_scenario(loaded, arguments.file, arguments.scenario);
+    if (!only) return 2;
   }
   int status = 0;
-  for (const scenario::Scenario& s : loaded.scenarios) {
+  for (const scenario::Scenario& s : loaded.scenarios) {  // all of them, unless one is asked for
+    if (only && only != &s) continue;
     const lab::VerifyResult result = lab::verify_scenario(s, *options);
     print(fmt::format("{}  seed {}\n{}", s.name, options->seed.value_or(s.seed), result.text));
     if (result.same && !result.broken) print("  one digest\n");
@@ -254,7 +287,7 @@ int verify(const Common& common, const RunArguments& arguments) {
 }
 
 int completions(const std::string& shell) {
-  static constexpr const char* kCommands = "run check explain reach verify diff trace series schema completions";
+  static constexpr const char* kCommands = "run check explain reach verify diff trace series schema raft-cases completions";
   if (shell == "bash") {
     print(fmt::format("complete -o default -W '{}' dcsim\n", kCommands));
   } else if (shell == "zsh") {

@@ -19,6 +19,7 @@ struct Common {
 
 struct RunArguments {
   std::string file;
+  std::string scenario;  ///< which one of the file; "" = the only one
   std::optional<std::uint64_t> seed;
   std::string until;
   std::string out;
@@ -26,9 +27,9 @@ struct RunArguments {
 
 // Each returns the exit status: 0 all held, 1 an expectation failed or runs differ, 2 bad input, 3 internal error, 130.
 int run(const Common& common, const RunArguments& arguments);
-int check(const Common& common, const std::vector<std::string>& files);
-int explain(const Common& common, const std::string& file, const std::vector<std::string>& flow);
-int reach(const Common& common, const std::string& file, const std::string& diff, bool by_agent, bool as_is);
+int check(const Common& common, const std::vector<std::string>& files, const std::string& scenario);
+int explain(const Common& common, const std::string& file, const std::string& scenario, const std::vector<std::string>& flow);
+int reach(const Common& common, const std::string& file, const std::string& scenario, const std::string& diff, bool by_agent, bool enable_all);
 int verify(const Common& common, const RunArguments& arguments);
 int completions(const std::string& shell);
 

@@ -3,7 +3,10 @@
 #include <algorithm>
 
 #include "consul/agent.h"
+#include "consul/cli.h"
+#include "consul/member_filter.h"
 #include "consul/pool.h"
+#include "consul/server_agent.h"
 
 namespace dcsim::consul {
 
@@ -24,12 +27,16 @@ CommandResult not_modelled(const std::vector<std::string>& words) {
 
 bool is_modelled(const std::vector<std::string>& words) {
   if (words.size() < 2) return false;
-  static constexpr std::string_view kBoth[] = {"members", "join", "leave", "force-leave"};
+  if (is_cli_command(words)) return true;
+  static constexpr std::string_view kBoth[] = {"members", "join", "leave", "force-leave", "rtt"};
+  static constexpr std::string_view kSerf[] = {"event", "info", "tags"};
   if (words[0] != "consul" && words[0] != "serf") return false;
-  return std::find(std::begin(kBoth), std::end(kBoth), words[1]) != std::end(kBoth) || (words[0] == "serf" && words[1] == "event");
+  const auto among = [&](auto& list) { return std::find(std::begin(list), std::end(list), words[1]) != std::end(list); };
+  return among(kBoth) || (words[0] == "serf" && among(kSerf));
 }
 
 CommandResult agent_not_running(const std::vector<std::string>& words) {
+  if (is_cli_command(words)) return cli_not_running(words);
   if (!words.empty() && words[0] == "serf") {
     return {1, "", "Error connecting to Serf agent: dial tcp 127.0.0.1:7373: connect: connection refused\n"};
   }
@@ -44,6 +51,7 @@ CommandResult agent_not_running(const std::vector<std::string>& words) {
   std::string what = "Error querying agent";
   if (words.size() > 1 && words[1] == "members") what = "Error retrieving members: Get \"http://127.0.0.1:8500/v1/agent/members?segment=_all\"";
   else if (words.size() > 1 && words[1] == "leave") what = "Error leaving: Put \"http://127.0.0.1:8500/v1/agent/leave\"";
+  else if (words.size() > 1 && words[1] == "rtt") what = words.size() > 3 ? "Error getting coordinates: Get \"http://127.0.0.1:8500/v1/coordinate/nodes\"" : "Unable to look up agent info: Get \"http://127.0.0.1:8500/v1/agent/self\"";
   else if (words.size() > 1 && words[1] == "force-leave") what = fmt::format("Error force leaving: Put \"http://127.0.0.1:8500/v1/agent/force-leave/{}\"", words.back());
   return {1, "", refused(what)};
 }
@@ -53,7 +61,9 @@ void Agent::finish(CommandId command, const CommandResult& result) { around_.com
 void Agent::run(Instant now, CommandId command, const std::vector<std::string>& words) {
   if (!started_ || ended_ || words.empty()) return finish(command, agent_not_running(words));
   const bool serf = config_.kind == AgentKind::kSerf;
-  if (words[0] == "serf") {
+  if (is_cli_command(words) && rpc_side_) {
+    rpc_side_->run_command(now, command, words);
+  } else if (words[0] == "serf") {
     if (serf) run_serf(now, command, words);
     else finish(command, agent_not_running(words));
   } else if (words[0] == "consul") {
@@ -68,6 +78,7 @@ void Agent::run(Instant now, CommandId command, const std::vector<std::string>& 
 void Agent::run_consul(Instant now, CommandId command, const std::vector<std::string>& words) {
   const std::string what = words.size() > 1 ? words[1] : "";
   if (what == "members") return finish(command, run_members(words));
+  if (what == "rtt") return finish(command, run_rtt(words, false));
   if (what == "join") return run_join(now, command, words, false);
   if (what == "leave") return run_leave(now, command);
   if (what == "force-leave") return run_force_leave(now, command, words, false);
@@ -78,6 +89,9 @@ void Agent::run_serf(Instant now, CommandId command, const std::vector<std::stri
   const std::string what = words.size() > 1 ? words[1] : "";
   if (what == "members") return finish(command, run_serf_members(words));
   if (what == "event") return finish(command, run_serf_event(now, words));
+  if (what == "info") return finish(command, run_serf_info(words));
+  if (what == "rtt") return finish(command, run_rtt(words, true));
+  if (what == "tags") return run_serf_tags(now, command, words);
   if (what == "join") return run_join(now, command, words, true);
   if (what == "leave") return run_leave(now, command);
   if (what == "force-leave") return run_force_leave(now, command, words, true);
@@ -95,54 +109,49 @@ CommandResult Agent::run_members(const std::vector<std::string>& words) const {
   flags.text("filter", &filter);
   const auto rest = flags.parse(words, 2);
   if (!rest) return usage(rest.error().text);
-  if (!filter.empty()) return usage("Error: `consul members -filter` is not modelled by this version of dcsim");
+  std::optional<MemberFilter> accepted;
+  if (!filter.empty()) {
+    auto parsed = MemberFilter::parse(filter);
+    if (!parsed) {
+      return usage(fmt::format("Error retrieving members: Unexpected response code: 400 (Failed to create boolean expression evaluator: {})",
+                               parsed.error().text));
+    }
+    accepted = std::move(*parsed);
+  }
   if (query.wan) {
     if (!config_.server) return usage("Error retrieving members: " + api_error("not a server"));
     return usage("Error: the WAN pool is not modelled by this version of dcsim");
   }
   auto rows = members(query.segment);
   if (!rows) return usage("Error retrieving members: " + api_error(rows.error().text));
-  for (MemberRow& row : *rows) row.protocol = std::string(tag(row.tags, "vsn"));
+  if (accepted) std::erase_if(*rows, [&](const MemberRow& row) { return !accepted->accepts(row); });
   return print_members(std::move(*rows), query);
 }
 
-CommandResult Agent::run_serf_members(const std::vector<std::string>& words) const {
-  std::string status, name, role, format = "text", tag_filter;
-  bool detailed = false;
+/// consul command/rtt/rtt.go, serf cmd/serf/command/rtt.go. Consul asks its servers for what agents reported to them; here
+/// the agent answers from what its own Serf heard in acks.
+CommandResult Agent::run_rtt(const std::vector<std::string>& words, bool serf) const {
+  bool wan = false;
   Flags flags;
-  flags.text("status", &status);
-  flags.text("name", &name);
-  flags.text("role", &role);
-  flags.text("format", &format);
-  flags.text("tag", &tag_filter);
-  flags.boolean("detailed", &detailed);
-  const auto rest = flags.parse(words, 2);
-  if (!rest) return usage(rest.error().text);
-  if (format != "text") return usage(fmt::format("Error: `serf members -format={}` is not modelled by this version of dcsim", format));
-  Tags filters;
-  if (!role.empty()) filters["role"] = role;
-  if (!tag_filter.empty()) {
-    const auto equals = tag_filter.find('=');
-    if (equals == std::string::npos || equals == 0) return usage("Error: Malformed tag: " + tag_filter);
-    filters[tag_filter.substr(0, equals)] = tag_filter.substr(equals + 1);
+  if (!serf) flags.boolean("wan", &wan);
+  auto nodes = flags.parse(words, 2);
+  if (!nodes) return usage(nodes.error().text);
+  if (nodes->empty() || nodes->size() > 2) return usage("One or two node names must be specified");
+  if (wan) return usage("Error: the WAN pool is not modelled by this version of dcsim");
+  if (nodes->size() == 1) nodes->push_back(config_.node_name);
+  const std::string& a = (*nodes)[0];
+  const std::string& b = (*nodes)[1];
+  bool a_known = false, b_known = false;
+  for (const auto& pool : pools_) {  // coordinates of one segment mean nothing in another
+    const gossip::Coordinate* first = pool->serf().cached_coordinate(a);
+    const gossip::Coordinate* second = pool->serf().cached_coordinate(b);
+    a_known = a_known || first;
+    b_known = b_known || second;
+    if (!first || !second) continue;
+    const double ms = gossip::distance(*first, *second).seconds() * 1000.0;
+    return {0, fmt::format("Estimated {} <-> {} rtt: {:.3f} ms{}\n", a, b, ms, serf ? "" : " (using LAN coordinates)"), ""};
   }
-  auto rows = members(pools_[0]->place().segment);
-  return print_serf_members(std::move(*rows), status, name, filters, detailed);
-}
-
-CommandResult Agent::run_serf_event(Instant now, const std::vector<std::string>& words) {
-  bool coalesce = true;
-  Flags flags;
-  flags.boolean("coalesce", &coalesce);
-  const auto rest = flags.parse(words, 2);
-  if (!rest) return usage(rest.error().text);
-  if (rest->empty()) return usage("An event name must be specified.");
-  if (rest->size() > 2) return usage("Too many command line arguments. Only a name and payload must be specified.");
-  const std::string payload = rest->size() > 1 ? (*rest)[1] : "";
-  if (const auto failed = pools_[0]->serf().user_event(now, (*rest)[0], view_of(payload), coalesce)) {
-    return usage("Error sending event: " + failed->text);
-  }
-  return {0, fmt::format("Event '{}' dispatched! Coalescing enabled: {}\n", (*rest)[0], coalesce), ""};
+  return usage(fmt::format("Could not find a coordinate for node {:?}", a_known && !b_known ? b : a));
 }
 
 // --- join ----------------------------------------------------------------------------------------------------------
@@ -162,6 +171,7 @@ void Agent::run_join(Instant now, CommandId command, const std::vector<std::stri
   }
   JoinCommand run{command, *rest, 0, 0, 0, "", serf};
   if (serf) {
+    log_serf_joining(run.targets, replay);
     run.token = begin_join(now, *pools_[0], run.targets, !replay);
     run.next = run.targets.size();
   } else {
@@ -195,6 +205,7 @@ bool Agent::join_command_done(Instant now, const Done& done) {
     }
     if (run.joined == 0) run.err += "Failed to join any nodes.\n";
   } else {
+    log_serf_joined(done.contacted, done.error);
     run.joined = static_cast<int>(done.contacted);
     if (done.contacted == 0) run.err = fmt::format("Error joining the cluster: {}\n", done.error);
   }
@@ -224,16 +235,51 @@ void Agent::run_force_leave(Instant now, CommandId command, const std::vector<st
     return finish(command, usage(serf ? "A node name must be specified to force leave." : "A single node name must be specified to force leave."));
   }
   if (wan) return finish(command, usage("Error: the WAN pool is not modelled by this version of dcsim"));
-  // A server looks in every pool it is in (consul agent/consul/server_ce.go RemoveFailedNode).
-  for (const auto& pool : pools_) {
-    if (!pool->serf().find(rest->front())) continue;
-    const std::uint32_t token = next_token_++;
-    force_leave_commands_.push_back({command, token});
-    pool->serf().force_leave(now, token, rest->front(), prune);
-    return;
+  BroadcastCommand run{command, 0, "", "Error force leaving: ", rest->front(), prune, 0, {}};
+  if (!force_leave_next(now, run)) {
+    return finish(command, usage("Error force leaving: " + api_error(fmt::format("agent: No node found with name '{}'", rest->front()))));
   }
-  if (serf) return finish(command, CommandResult{});
-  finish(command, usage("Error force leaving: " + api_error(fmt::format("agent: No node found with name '{}'", rest->front()))));
+  broadcast_commands_.push_back(std::move(run));
+}
+
+/// A server looks in every pool it is in, the LAN before its segments (consul agent/consul/server_ce.go removeFailedNode);
+/// Serf does not look at all. False if no pool is left that has the member.
+bool Agent::force_leave_next(Instant now, BroadcastCommand& run) {
+  const bool looks = config_.kind == AgentKind::kConsul;
+  for (; run.pool < pools_.size(); ++run.pool) {
+    gossip::Serf& serf = pools_[run.pool]->serf();
+    if (looks && !serf.find(run.member)) continue;
+    run.token = next_token_++;
+    serf.force_leave(now, run.token, run.member, run.prune);
+    return true;
+  }
+  return false;
+}
+
+void Agent::broadcast_command_done(Instant now, const Done& done) {
+  const auto it = std::find_if(broadcast_commands_.begin(), broadcast_commands_.end(),
+                               [&](const BroadcastCommand& c) { return c.token == done.token; });
+  if (it == broadcast_commands_.end()) return;
+  BroadcastCommand run = std::move(*it);
+  broadcast_commands_.erase(it);
+  if (config_.kind == AgentKind::kSerf) {
+    return finish(run.command, done.error.empty() ? CommandResult{0, run.out, ""} : CommandResult{1, "", run.error + done.error + "\n"});
+  }
+  if (!done.error.empty()) {
+    const std::string& segment = pools_[run.pool]->place().segment;
+    const std::string where = run.pool == 0 ? "LAN" : "segment " + segment + " LAN";
+    run.failures.push_back(config_.server ? fmt::format("could not remove failed node from {}: {}", where, done.error) : done.error);
+  }
+  ++run.pool;
+  if (force_leave_next(now, run)) return broadcast_commands_.push_back(std::move(run));
+  if (run.failures.empty()) return finish(run.command, {0, run.out, ""});
+  std::string text = run.failures.front();
+  if (config_.server) {  // go-multierror
+    text = run.failures.size() == 1 ? "1 error occurred:\n" : fmt::format("{} errors occurred:\n", run.failures.size());
+    for (const std::string& failure : run.failures) text += "\t* " + failure + "\n";
+    text += "\n";
+  }
+  finish(run.command, {1, "", run.error + api_error(text) + "\n"});
 }
 
 }  // namespace dcsim::consul

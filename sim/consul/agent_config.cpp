@@ -78,6 +78,7 @@ class Reader {
 };
 
 const Address kWildcard = Address::v4(0);
+constexpr std::uint16_t kSerfPort = 7946;  // serf cmd/serf/command/agent/config.go DefaultBindPort
 
 bool is_wildcard(const Address& a) { return a == kWildcard || a.text() == "::"; }
 
@@ -169,6 +170,34 @@ void read_addresses(Reader& in, AgentConfig& config, const std::vector<Interface
   if (is_wildcard(config.advertise)) {
     const bool v4 = config.advertise.is_v4();
     config.advertise = detected(in, advertise ? advertise : in.find("bind_addr"), v4, interfaces).value_or(kWildcard);
+  }
+  config.advertise_wan = config.advertise;
+  if (const RawValue* wan = in.find("advertise_addr_wan")) {
+    const std::string text = in.text("advertise_addr_wan", "");
+    if (text == "0.0.0.0" || text == "::" || text == "[::]") return in.fail(wan, "Advertise WAN address cannot be 0.0.0.0, :: or [::]");
+    config.advertise_wan = single_ip(in, wan, "advertise_addr_wan", text, interfaces).value_or(config.advertise);
+  }
+}
+
+/// builder.go addrUnique. DNS and HTTP, which listen at client_addr, are not here.
+void check_unique_addresses(Reader& in, const AgentConfig& config) {
+  struct Use {
+    std::string_view what, key;
+    Endpoint at;
+  };
+  std::vector<Use> uses{{"RPC Advertise", "server", {config.advertise, config.rpc_port}},
+                        {"Serf Advertise LAN", "serf_lan", {config.advertise, config.serf_lan_port}}};
+  if (config.serf_wan_port > 0) {
+    uses.push_back({"Serf Advertise WAN", "serf_wan", {config.advertise_wan, static_cast<std::uint16_t>(config.serf_wan_port)}});
+  }
+  const RawValue* ports = in.find("ports");
+  for (std::size_t i = 1; i < uses.size(); ++i) {
+    const auto end = uses.begin() + static_cast<std::ptrdiff_t>(i);
+    const auto other = std::find_if(uses.begin(), end, [&](const Use& u) { return u.at == uses[i].at; });
+    if (other == end) continue;
+    const RawValue* at = ports ? ports->find(uses[i].key) : nullptr;
+    if (!at && ports) at = ports->find(other->key);
+    return in.fail(at ? at : ports, fmt::format("{} address {} already configured for {}", uses[i].what, uses[i].at.text(), other->what));
   }
 }
 
@@ -329,15 +358,42 @@ void read_lifecycle(Reader& in, AgentConfig& config) {
     if (const auto cidr = Cidr::parse(text)) config.serf_lan_allowed_cidrs.push_back(*cidr);
     else in.fail(at, fmt::format("serf_lan_allowed_cidrs: invalid CIDR address: {}", text));
   }
+}
+
+/// performance, raft_* and limits: what Raft and RPC run with.
+void read_raft_and_rpc(Reader& in, AgentConfig& config, std::vector<ConfigProblem>& problems) {
   if (const RawValue* p = in.find("performance")) {
     if (!p->map()) in.fail(p, "`performance` takes a map");
     if (const RawValue* m = p->find("raft_multiplier")) {
       const auto* n = std::get_if<std::int64_t>(&m->value);
       if (!n || *n < 1 || *n > 10) {
         in.fail(m, fmt::format("performance.raft_multiplier cannot be {}. Must be between 1 and 10", n ? *n : 0));
+      } else {
+        config.raft_multiplier = static_cast<int>(*n);
       }
     }
+    Reader performance(*p, problems);
+    if (const auto d = performance.duration("rpc_hold_timeout")) config.rpc_hold_timeout = *d;
+    if (const auto d = performance.duration("leave_drain_time")) config.leave_drain_time = *d;
   }
+  config.raft_prevote_disabled = in.boolean("raft_prevote_disabled", false);
+  if (const auto d = in.duration("raft_snapshot_interval"); d && d->ns > 0) config.raft_snapshot_interval = std::max(*d, 5_ms);
+  // 0 or less leaves the default (agent.go newConsulConfig)
+  const auto count = [&](std::string_view key, std::uint64_t& into) {
+    if (const std::int64_t n = in.integer(key, 0); n > 0) into = static_cast<std::uint64_t>(n);
+  };
+  count("raft_snapshot_threshold", config.raft_snapshot_threshold);
+  count("raft_trailing_logs", config.raft_trailing_logs);
+  if (const RawValue* l = in.find("limits")) {
+    if (!l->map()) return in.fail(l, "`limits` takes a map");
+    Reader limits(*l, problems);
+    if (const auto d = limits.duration("rpc_client_timeout")) config.rpc_client_timeout = *d;
+    if (const auto d = limits.duration("rpc_handshake_timeout")) config.rpc_handshake_timeout = *d;
+    config.rpc_max_conns_per_client = static_cast<std::uint32_t>(
+        std::clamp<std::int64_t>(limits.integer("rpc_max_conns_per_client", config.rpc_max_conns_per_client), 0, 1'000'000));
+  }
+  if (const auto d = in.duration("default_query_time"); d && d->ns > 0) config.default_query_time = *d;
+  if (const auto d = in.duration("max_query_time"); d && d->ns > 0) config.max_query_time = *d;
 }
 
 /// "host[:port]" or "[v6]:port" of Serf's bind and advertise settings (cmd/serf/command/agent/config.go AddrParts).
@@ -379,14 +435,16 @@ Address serf_advertise(Reader& in, const AgentConfig& config, const std::vector<
 }
 
 void read_serf(Reader& in, AgentConfig& config, const std::vector<Interface>& interfaces) {
-  config.serf_lan_port = 7946;
+  config.serf_lan_port = kSerfPort;
   config.reconnect_timeout = 24_h;
   config.node_name = in.text("node_name", config.node_name);
   config.bind = kWildcard;
   read_serf_endpoint(in, "bind", config.bind, &config.serf_lan_port);
   config.serf_lan_bind = config.bind;
   config.advertise = serf_advertise(in, config, interfaces);
-  read_serf_endpoint(in, "advertise", config.advertise, nullptr);
+  // Serf's own default, not the bound port, stands in for one that is not given (command.go setupAgent).
+  if (in.find("advertise")) config.advertise_port = kSerfPort;
+  read_serf_endpoint(in, "advertise", config.advertise, &config.advertise_port);
   if (config.node_name.empty()) in.fail(in.find("node_name"), "node_name cannot be empty");
   config.profile = in.text("profile", "lan");
   if (config.profile != "lan" && config.profile != "wan" && config.profile != "local") {
@@ -401,6 +459,7 @@ void read_serf(Reader& in, AgentConfig& config, const std::vector<Interface>& in
   }
   if (const auto d = in.duration("tombstone_timeout")) config.tombstone_timeout = *d;
   config.leave_on_terminate = in.boolean("leave_on_terminate", false);
+  config.skip_leave_on_interrupt = in.boolean("skip_leave_on_interrupt", false);
   if (const auto d = in.duration("reconnect_timeout")) config.reconnect_timeout = *d;
   read_joins(in, config, interfaces);
   config.rejoin_after_leave = in.boolean("rejoin_after_leave", false);
@@ -427,10 +486,12 @@ AgentConfig build_config(AgentKind kind, const RawValue& keys, const std::string
   read_identity(in, config);
   read_ports(in, config, problems);
   read_addresses(in, config, interfaces);
+  if (in.errors() == 0) check_unique_addresses(in, config);
   read_bootstrap(in, config);
   read_segments(in, config, interfaces, problems);
   read_joins(in, config, interfaces);
   read_lifecycle(in, config);
+  read_raft_and_rpc(in, config, problems);
   read_tunables(in.find("gossip_lan"), in, config);
   return config;
 }

@@ -42,6 +42,8 @@ struct AgentConfig {
 
   Address bind;       ///< 4 bytes; 0.0.0.0 if a wildcard
   Address advertise;  ///< what LAN gossip and RPC advertise
+  std::uint16_t advertise_port = 0;  ///< kind: serf, the port it advertises; 0 = the one it is bound to
+  Address advertise_wan;             ///< what WAN gossip advertises: as `advertise` unless given
   Address serf_lan_bind;
   std::uint16_t rpc_port = 8300;
   std::uint16_t serf_lan_port = 8301;
@@ -60,6 +62,22 @@ struct AgentConfig {
   bool skip_leave_on_interrupt = false;
   bool rejoin_after_leave = false;
   std::vector<Cidr> serf_lan_allowed_cidrs;
+
+  // Servers: Raft (builder.go, agent/consul/config.go).
+  int raft_multiplier = 5;  ///< performance.raft_multiplier
+  bool raft_prevote_disabled = false;
+  Duration raft_snapshot_interval = 30_s;
+  std::uint64_t raft_snapshot_threshold = 16'384;
+  std::uint64_t raft_trailing_logs = 10'240;
+
+  // RPC.
+  Duration rpc_hold_timeout = 7_s;   ///< performance.rpc_hold_timeout
+  Duration leave_drain_time = 5_s;   ///< performance.leave_drain_time
+  Duration rpc_client_timeout = 60_s;     ///< limits.rpc_client_timeout
+  Duration rpc_handshake_timeout = 5_s;   ///< limits.rpc_handshake_timeout
+  std::uint32_t rpc_max_conns_per_client = 100;  ///< limits.rpc_max_conns_per_client
+  Duration default_query_time = 300_s;
+  Duration max_query_time = 600_s;
 
   std::vector<GossipTunable> gossip_lan;
   std::vector<std::string> warnings;  ///< what Consul's builder warns of; logged at the start

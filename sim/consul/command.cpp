@@ -85,11 +85,37 @@ Result<std::vector<std::string>> Flags::parse(const std::vector<std::string>& wo
         if (i + 1 >= words.size()) return Error{"flag needs an argument: -" + name};
         value = words[++i];
       }
-      *flag->text = *value;
+      if (flag->texts) flag->texts->push_back(*value);
+      else *flag->text = *value;
     }
   }
   rest.assign(words.begin() + static_cast<std::ptrdiff_t>(i), words.end());
   return rest;
+}
+
+std::string go_json(std::string_view text) {
+  static constexpr char kHex[] = "0123456789abcdef";
+  std::string out = "\"";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') (out += '\\') += c;
+    else if (c == '\n') out += "\\n";
+    else if (c == '\r') out += "\\r";
+    else if (c == '\t') out += "\\t";
+    else if (byte < 0x20 || c == '<' || c == '>' || c == '&') ((out += "\\u00") += kHex[byte >> 4]) += kHex[byte & 15];
+    else out += c;
+  }
+  return out + "\"";
+}
+
+std::string go_json(const std::map<std::string, std::string, std::less<>>& map, std::size_t indent) {
+  if (map.empty()) return "{}";
+  std::string out = "{\n";
+  for (const auto& [key, value] : map) {
+    if (out.size() > 2) out += ",\n";
+    out += std::string(indent + 2, ' ') + go_json(key) + ": " + go_json(value);
+  }
+  return out + "\n" + std::string(indent, ' ') + "}";
 }
 
 std::string columnize(const std::vector<std::vector<std::string>>& rows, std::string_view glue) {

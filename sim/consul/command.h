@@ -1,4 +1,6 @@
 #pragma once
+#include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -26,6 +28,8 @@ class Flags {
   /// Declare before parse(). A boolean flag takes no separate value word.
   void text(std::string name, std::string* into) { flags_.push_back({std::move(name), into, nullptr}); }
   void boolean(std::string name, bool* into) { flags_.push_back({std::move(name), nullptr, into}); }
+  /// May be given several times.
+  void texts(std::string name, std::vector<std::string>* into) { flags_.push_back({std::move(name), nullptr, nullptr, into}); }
   /// The words that are no flags, or the error text Go prints ("flag provided but not defined: -x").
   Result<std::vector<std::string>> parse(const std::vector<std::string>& words, std::size_t from);
 
@@ -34,6 +38,7 @@ class Flags {
     std::string name;
     std::string* text;
     bool* boolean;
+    std::vector<std::string>* texts = nullptr;
   };
   std::vector<Flag> flags_;
 };
@@ -41,5 +46,10 @@ class Flags {
 /// Rows of `|`-separated cells as ryanuber/columnize prints them: columns padded to their widest cell, two blanks between,
 /// no blanks at the end of a line.
 std::string columnize(const std::vector<std::vector<std::string>>& rows, std::string_view glue = "  ");
+
+/// A JSON string as encoding/json writes it: <, >, & and control characters as \\u escapes.
+std::string go_json(std::string_view text);
+/// A map of texts as MarshalIndent writes it with two blanks a level, `indent` blanks before its closing brace.
+std::string go_json(const std::map<std::string, std::string, std::less<>>& map, std::size_t indent);
 
 }  // namespace dcsim::consul

@@ -6,7 +6,8 @@
 #include <optional>
 #include <tuple>
 
-#include "gossip/serf_regex.h"
+#include "base/regex.h"
+#include "consul/go_regexp.h"
 
 namespace dcsim::consul {
 
@@ -39,14 +40,28 @@ std::string joined(const Tags& tags) {
   return out;
 }
 
+/// The members as encoding/json's MarshalIndent lays them out.
+std::string json_members(const std::vector<MemberRow>& rows) {
+  if (rows.empty()) return "{\n  \"members\": null\n}\n";
+  std::string out = "{\n  \"members\": [\n";
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const MemberRow& r = rows[i];
+    out += fmt::format("    {{\n      \"name\": {},\n      \"addr\": {},\n      \"port\": {},\n      \"tags\": {},\n", go_json(r.name),
+                       go_json(r.address.text()), r.address.port, go_json(r.tags, 6));
+    out += fmt::format("      \"status\": {},\n      \"protocol\": {{\n        \"max\": {},\n        \"min\": {},\n        \"version\": {}\n      }}\n    }}{}\n",
+                       go_json(r.status), r.versions[4], r.versions[3], r.versions[5], i + 1 < rows.size() ? "," : "");
+  }
+  return out + "  ]\n}\n";
+}
+
 /// Serf anchors without a group: "a|b" is "^a" or "b$".
-std::optional<gossip::Regex> anchored(const std::string& expression) { return gossip::Regex::compile("^" + expression + "$"); }
+std::optional<Regex> anchored(const std::string& expression) { return Regex::compile("^" + expression + "$"); }
 
 }  // namespace
 
 CommandResult print_members(std::vector<MemberRow> rows, const MembersQuery& query) {
-  const auto status = gossip::Regex::compile(query.status);
-  if (!status) return {1, "", fmt::format("Failed to compile status regexp: error parsing regexp: `{}`\n", query.status)};
+  const auto status = Regex::compile(query.status);
+  if (!status) return {1, "", fmt::format("Failed to compile status regexp: {}\n", go_regexp_error(query.status))};
   std::erase_if(rows, [&](const MemberRow& r) { return !status->matches(r.status); });
   if (rows.empty()) return {2, "", ""};
   for (MemberRow& r : rows) fill_in(r, query);
@@ -68,34 +83,29 @@ CommandResult print_members(std::vector<MemberRow> rows, const MembersQuery& que
   return {0, columnize(table), ""};
 }
 
-CommandResult print_serf_members(std::vector<MemberRow> rows, const std::string& status, const std::string& name,
-                                 const Tags& tag_filters, bool detailed) {
-  const auto failed = [](std::string_view what) {
-    return CommandResult{1, "", fmt::format("Error retrieving members: Failed to compile regex: error parsing regexp: `^{}$`\n", what)};
-  };
-  for (const auto& [key, expression] : tag_filters) {
+CommandResult print_serf_members(std::vector<MemberRow> rows, const SerfMembersQuery& query) {
+  const auto keep = [&](const std::string& expression, auto&& text_of_row) {
     const auto re = anchored(expression);
-    if (!re) return failed(expression);
-    std::erase_if(rows, [&, k = key](const MemberRow& r) { return !re->matches(tag(r.tags, k)); });
+    if (re) std::erase_if(rows, [&](const MemberRow& r) { return !re->matches(text_of_row(r)); });
+    return re.has_value();
+  };
+  const auto failed = [](std::string_view what) {
+    return CommandResult{1, "", fmt::format("Error retrieving members: Failed to compile regex: {}\n", go_regexp_error(fmt::format("^{}$", what)))};
+  };
+  for (const auto& [key, expression] : query.tags) {
+    if (!keep(expression, [&, k = key](const MemberRow& r) { return tag(r.tags, k); })) return failed(expression);
   }
-  if (!status.empty()) {
-    const auto re = anchored(status);
-    if (!re) return failed(status);
-    std::erase_if(rows, [&](const MemberRow& r) { return !re->matches(r.status); });
-  }
-  if (!name.empty()) {
-    const auto re = anchored(name);
-    if (!re) return failed(name);
-    std::erase_if(rows, [&](const MemberRow& r) { return !re->matches(r.name); });
-  }
+  if (!query.status.empty() && !keep(query.status, [](const MemberRow& r) { return std::string_view(r.status); })) return failed(query.status);
+  if (!query.name.empty() && !keep(query.name, [](const MemberRow& r) { return std::string_view(r.name); })) return failed(query.name);
+  if (query.json) return {0, json_members(rows), ""};
   std::vector<std::vector<std::string>> table;
   for (const MemberRow& r : rows) {
     table.push_back({r.name, r.address.text(), r.status, joined(r.tags)});
-    if (!detailed) continue;
-    table.back().push_back(fmt::format("Protocol Version: {}", r.protocol));
-    table.back().push_back(fmt::format("Available Protocol Range: [{}, {}]", r.protocol_min, r.protocol_max));
+    if (!query.detailed) continue;
+    table.back().push_back(fmt::format("Protocol Version: {}", r.versions[5]));
+    table.back().push_back(fmt::format("Available Protocol Range: [{}, {}]", r.versions[3], r.versions[4]));
   }
-  return {0, columnize(table), ""};
+  return {0, table.empty() ? "\n" : columnize(table), ""};  // Go prints the empty text, and a newline behind it
 }
 
 }  // namespace dcsim::consul

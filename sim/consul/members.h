@@ -5,6 +5,7 @@
 #include "base/address.h"
 #include "consul/command.h"
 #include "consul/tags.h"
+#include "gossip/directory.h"
 
 namespace dcsim::consul {
 
@@ -13,8 +14,7 @@ struct MemberRow {
   std::string name;
   Endpoint address;
   std::string status;  ///< Serf's word: none, alive, leaving, left, failed
-  std::string protocol = "2";
-  std::string protocol_min = "2", protocol_max = "5";  ///< Serf's range, shown by `serf members -detailed`
+  gossip::Versions versions{};  ///< memberlist's min, max, current, then Serf's
   Tags tags;
 };
 
@@ -31,8 +31,17 @@ struct MembersQuery {
 /// Source: command/members/members.go.
 CommandResult print_members(std::vector<MemberRow> rows, const MembersQuery& query);
 
-/// The same for `serf members`. Source: serf cmd/serf/command/members.go.
-CommandResult print_serf_members(std::vector<MemberRow> rows, const std::string& status, const std::string& name,
-                                 const Tags& tag_filters, bool detailed);
+/// How `serf members` was asked. Expressions are anchored at both ends; "" for status and name lets all through.
+struct SerfMembersQuery {
+  std::string status;
+  std::string name;
+  Tags tags;  ///< expression by tag
+  bool detailed = false;
+  bool json = false;
+};
+
+/// The same for `serf members`: exit 1 for an expression that does not compile. Source: serf cmd/serf/command/members.go,
+/// agent/ipc.go filterMembers.
+CommandResult print_serf_members(std::vector<MemberRow> rows, const SerfMembersQuery& query);
 
 }  // namespace dcsim::consul

@@ -24,14 +24,16 @@ gossip::SerfConfig serf_config(const AgentConfig& agent, std::size_t pool) {
   c.tombstone_timeout = agent.tombstone_timeout;
   c.memberlist = profile(agent);
   c.memberlist.name = agent.node_name;
-  c.memberlist.advertise = {segment ? segment->advertise : agent.advertise, port};
+  c.memberlist.advertise = {segment ? segment->advertise : agent.advertise, agent.advertise_port != 0 ? agent.advertise_port : port};
   c.memberlist.bind_port = port;
   c.memberlist.cidrs_allowed = agent.serf_lan_allowed_cidrs;
   c.memberlist.int_style = wire::IntStyle::kOld;  // memberlist up to 0.5.0, which both vintages embed
   c.memberlist.exhaustive_small_targets = false;         // since 0.6.0 only
   if (agent.kind == AgentKind::kSerf) {  // serf 0.9.4, memberlist 0.2.2
     c.protocol_version = 5;
+    c.leave_gives_up = true;
     c.memberlist.join_error_style = gossip::JoinErrorStyle::kAddressOnly;
+    c.memberlist.reap_left = false;  // since 0.3.1
   } else {  // consul agent/consul/config.go, internal/gossip/libserf
     c.memberlist.join_error_style = gossip::JoinErrorStyle::kCapitalWithPort;
     c.protocol_version = 4;
@@ -78,6 +80,7 @@ gossip::SendStatus Pool::send_packet(const Endpoint& to, const Bytes& payload) {
   return agent_.around_.send_packet(place_.id, to, payload);
 }
 gossip::StreamId Pool::dial(const Endpoint& to, Duration timeout) { return agent_.around_.dial(place_.id, to, timeout); }
+std::string Pool::send_error() const { return agent_.around_.send_error(); }
 void Pool::stream_send(gossip::StreamId stream, const Bytes& payload) { agent_.around_.stream_send(stream, payload); }
 void Pool::stream_close(gossip::StreamId stream) { agent_.around_.stream_close(stream); }
 Cause Pool::note(const gossip::Notice& notice) { return agent_.around_.note(place_.id, notice); }
@@ -94,6 +97,10 @@ void Pool::on_join_done(std::uint32_t token, std::uint32_t contacted, std::strin
 
 void Pool::on_leave_done(Cause) { agent_.done_.push_back({Agent::Done::What::kLeave, place_.id.index(), 0, 0, {}}); }
 
+void Pool::on_leave_failed(std::string_view error, Cause) {
+  agent_.done_.push_back({Agent::Done::What::kLeave, place_.id.index(), 0, 0, std::string(error)});
+}
+
 void Pool::on_command_done(std::uint32_t token, std::string_view error, Cause) {
   agent_.done_.push_back({Agent::Done::What::kCommand, place_.id.index(), token, 0, std::string(error)});
 }
@@ -101,6 +108,14 @@ void Pool::on_command_done(std::uint32_t token, std::string_view error, Cause) {
 Cause Pool::on_notice(const gossip::SerfNotice& notice, Cause cause) {
   return agent_.around_.serf_notice(place_.id, notice, cause);
 }
+
+void Pool::on_user_event(const gossip::UserEvent& event, Cause) { agent_.around_.user_event(place_.id, event); }
+void Pool::on_query_received(std::string_view name) { agent_.around_.query(place_.id, name); }
+void Pool::on_message(bool sent, std::size_t bytes) { agent_.around_.serf_message(place_.id, sent, bytes); }
+void Pool::on_coordinate(const gossip::Coordinate& before, const gossip::Coordinate& after) {
+  agent_.around_.coordinate_moved(place_.id, before, after);
+}
+void Pool::on_queues_checked(const gossip::QueueDepths& depths) { agent_.around_.queues_checked(place_.id, depths); }
 
 std::optional<Error> Pool::notify_merge(std::span<const gossip::Member> members) {
   // Hot for a list of one (every alive message); no allocation there.

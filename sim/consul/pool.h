@@ -38,6 +38,7 @@ class Pool final : public gossip::Actions,
 
   // gossip::Actions
   gossip::SendStatus send_packet(const Endpoint& to, const Bytes& payload) override;
+  std::string send_error() const override;
   gossip::StreamId dial(const Endpoint& to, Duration timeout) override;
   void stream_send(gossip::StreamId stream, const Bytes& payload) override;
   void stream_close(gossip::StreamId stream) override;
@@ -49,7 +50,13 @@ class Pool final : public gossip::Actions,
   void on_join_done(std::uint32_t token, std::uint32_t contacted, std::string_view error, Cause cause) override;
   void on_leave_done(Cause cause) override;
   void on_command_done(std::uint32_t token, std::string_view error, Cause cause) override;
+  void on_leave_failed(std::string_view error, Cause cause) override;
   Cause on_notice(const gossip::SerfNotice& notice, Cause cause) override;
+  void on_user_event(const gossip::UserEvent& event, Cause cause) override;
+  void on_query_received(std::string_view name) override;
+  void on_message(bool sent, std::size_t bytes) override;
+  void on_coordinate(const gossip::Coordinate& before, const gossip::Coordinate& after) override;
+  void on_queues_checked(const gossip::QueueDepths& depths) override;
 
   // gossip::MergeDelegate: Consul's LAN gate
   std::optional<Error> notify_merge(std::span<const gossip::Member> members) override;

@@ -5,7 +5,7 @@
 #include <optional>
 #include <variant>
 
-#include "gossip/serf_regex.h"
+#include "base/regex.h"
 
 namespace dcsim::consul {
 
@@ -95,7 +95,7 @@ Result<bool> matches(const Interface& i, std::string_view selector, const std::s
   if (selector == "size" || selector == "port") return attribute(i, selector) == parameter;
   if (selector == "flags") return attribute(i, "flags")->find(parameter) != std::string::npos;
   if (selector == "address" || selector == "name") {
-    const auto expression = gossip::Regex::compile(parameter);  // Go's syntax, linear time
+    const auto expression = Regex::compile(parameter);  // Go's syntax, linear time
     if (!expression) return bad("invalid expression \"" + parameter + "\"");
     return expression->matches(*attribute(i, selector));
   }

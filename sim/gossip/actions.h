@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <string>
 
 #include "base/address.h"
 #include "base/bytes.h"
@@ -27,6 +28,8 @@ class Actions {
 
   /// One datagram. `payload` may be shared with other destinations.
   virtual SendStatus send_packet(const Endpoint& to, const Bytes& payload) = 0;
+  /// What stopped the last datagram that was not sent, as Go words it; for log lines only.
+  virtual std::string send_error() const { return "send failed"; }
   /// Starts a connection. Answered by on_stream_connected or on_stream_failed, never from inside this call.
   /// After `timeout` the surroundings report failure with Go's "dial tcp <to>: i/o timeout".
   virtual StreamId dial(const Endpoint& to, Duration timeout) = 0;

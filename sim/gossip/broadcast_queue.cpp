@@ -29,24 +29,24 @@ std::uint32_t retransmit_limit(std::uint32_t mult, std::uint32_t n) {
 
 void BroadcastQueue::queue(BroadcastKey key, Bytes message, Cause cause, BroadcastTag tag) {
   DCSIM_CHECK(key != 0);
+  // The id is drawn before the older one of the name goes, which may start the ids anew for the next.
+  const std::uint32_t id = ++next_id_;
   const auto old = std::find(keys_.begin(), keys_.end(), key);
   if (old != keys_.end()) {
     const auto slot = static_cast<std::uint32_t>(old - keys_.begin());
-    const auto entry = std::lower_bound(order_.begin(), order_.end(), ranks_[slot],
-                                        [](const Entry& e, std::uint64_t rank) { return e.rank < rank; });
-    order_.erase(entry);
+    take_out(slot);
     finish(slot);
+    if (order_.empty()) next_id_ = 0;
   }
-  insert(key, std::move(message), cause, tag);
+  insert(id, key, std::move(message), cause, tag);
 }
 
 void BroadcastQueue::queue_unique(Bytes message, Cause cause, BroadcastTag tag) {
-  insert(0, std::move(message), cause, tag);
+  insert(++next_id_, 0, std::move(message), cause, tag);
 }
 
-void BroadcastQueue::insert(BroadcastKey key, Bytes message, Cause cause, BroadcastTag tag) {
+void BroadcastQueue::insert(std::uint32_t id, BroadcastKey key, Bytes message, Cause cause, BroadcastTag tag) {
   DCSIM_CHECK(message.size() <= kLengthMask);
-  if (order_.empty()) next_id_ = 0;
   std::uint32_t slot;
   if (free_.empty()) {
     slot = static_cast<std::uint32_t>(items_.size());
@@ -57,21 +57,46 @@ void BroadcastQueue::insert(BroadcastKey key, Bytes message, Cause cause, Broadc
     slot = free_.back();
     free_.pop_back();
   }
-  const std::uint64_t rank = rank_of(0, message.size(), ++next_id_);
+  const std::uint64_t rank = rank_of(0, message.size(), id);
   items_[slot] = {std::move(message), cause, tag};
   keys_[slot] = key;
   place({rank, slot});
 }
 
+// What has the same rank is replaced without a word: it is not sent again, nor reported as finished. The name of a named
+// one stays taken, so the next broadcast of that name finishes it.
 void BroadcastQueue::place(Entry entry) {
   ranks_[entry.slot] = entry.rank;
-  order_.insert(std::lower_bound(order_.begin(), order_.end(), entry.rank,
-                                 [](const Entry& e, std::uint64_t rank) { return e.rank < rank; }),
-                entry);
+  const auto at = find_rank(entry.rank);
+  if (at == order_.end() || at->rank != entry.rank) {
+    order_.insert(at, entry);
+    return;
+  }
+  const std::uint32_t replaced = at->slot;
+  *at = entry;
+  if (keys_[replaced] == 0) vacate(replaced);
+}
+
+// Deletion goes by rank: of an item that was replaced it takes out its successor.
+void BroadcastQueue::take_out(std::uint32_t slot) {
+  const auto at = find_rank(ranks_[slot]);
+  if (at == order_.end() || at->rank != ranks_[slot]) return;
+  const std::uint32_t taken = at->slot;
+  order_.erase(at);
+  if (taken != slot && keys_[taken] == 0) vacate(taken);
+}
+
+std::vector<BroadcastQueue::Entry>::iterator BroadcastQueue::find_rank(std::uint64_t rank) {
+  return std::lower_bound(order_.begin(), order_.end(), rank,
+                          [](const Entry& e, std::uint64_t r) { return e.rank < r; });
 }
 
 void BroadcastQueue::finish(std::uint32_t slot) {
   if (items_[slot].tag != 0) finished_.push_back(items_[slot].tag);
+  vacate(slot);
+}
+
+void BroadcastQueue::vacate(std::uint32_t slot) {
   items_[slot] = {};
   keys_[slot] = 0;
   free_.push_back(slot);
@@ -120,13 +145,15 @@ std::size_t BroadcastQueue::get(std::uint32_t n, std::size_t overhead, std::size
   if (kept != at) {
     order_.erase(order_.begin() + static_cast<std::ptrdiff_t>(kept), order_.begin() + static_cast<std::ptrdiff_t>(at));
   }
+  if (order_.empty()) next_id_ = 0;  // even if something is put back now
   for (const Entry& entry : resent_) place(entry);
-  if (order_.empty() && items_.size() > kKeptSlots) release();
+  if (order_.empty()) release();
   return used;
 }
 
-// After a burst, as when everybody joins at once: its room would stay for good.
+// After a burst, as when everybody joins at once: its room would stay for good. Names of replaced items stay.
 void BroadcastQueue::release() {
+  if (items_.size() <= kKeptSlots || free_.size() != items_.size()) return;
   std::vector<Entry>().swap(order_);
   std::vector<Item>().swap(items_);
   std::vector<BroadcastKey>().swap(keys_);
@@ -135,16 +162,30 @@ void BroadcastQueue::release() {
 }
 
 void BroadcastQueue::prune(std::size_t keep) {
+  if (order_.size() <= keep) return;
   while (order_.size() > keep) {
     const std::uint32_t slot = order_.back().slot;
     order_.pop_back();
     finish(slot);
   }
+  if (!order_.empty()) return;
+  next_id_ = 0;
+  release();
 }
 
-void BroadcastQueue::clear() {
-  prune(0);
-  finished_.clear();
+void BroadcastQueue::reset() {
+  for (const Entry& entry : order_) {
+    if (items_[entry.slot].tag != 0) finished_.push_back(items_[entry.slot].tag);
+  }
+  BroadcastQueue fresh(mult_);
+  fresh.finished_.swap(finished_);
+  *this = std::move(fresh);
+}
+
+std::size_t BroadcastQueue::heap_bytes() const {
+  return order_.capacity() * sizeof(Entry) + items_.capacity() * sizeof(Item) + keys_.capacity() * sizeof(BroadcastKey) +
+         ranks_.capacity() * sizeof(std::uint64_t) + free_.capacity() * sizeof(std::uint32_t) +
+         resent_.capacity() * sizeof(Entry) + finished_.capacity() * sizeof(BroadcastTag);
 }
 
 BroadcastQueue::View BroadcastQueue::at(std::size_t position) const {

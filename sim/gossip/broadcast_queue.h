@@ -31,6 +31,8 @@ std::uint32_t retransmit_limit(std::uint32_t mult, std::uint32_t n);
 
 /// memberlist queue.go: TransmitLimitedQueue. Order: fewest transmits first, then longest, then newest. A message is
 /// finished after retransmit_limit sends, or when displaced or pruned; then its tag, if any, joins finished().
+/// As upstream, ids start anew whenever the queue runs empty, even while a packet is being filled, so two messages of one
+/// length may come to the same place in the order: the later one then replaces the earlier one silently.
 /// Allocates only while growing to a new size; what a burst of more than 64 messages took is given back after it.
 class BroadcastQueue {
  public:
@@ -46,10 +48,13 @@ class BroadcastQueue {
   std::size_t get(std::uint32_t n, std::size_t overhead, std::size_t limit, Outgoing& out);
   /// Drops from the far end (most transmits, shortest, oldest) until `keep` remain.
   void prune(std::size_t keep);
-  void clear();
+  /// Reset: everything is finished, in queue order, and the queue is as new.
+  void reset();
 
   std::size_t size() const { return order_.size(); }
   bool empty() const { return order_.empty(); }
+  /// Heap bytes held, the messages apart.
+  std::size_t heap_bytes() const;
 
   /// Tags finished since the last clear_finished(), in order.
   std::span<const BroadcastTag> finished() const { return finished_; }
@@ -74,16 +79,19 @@ class BroadcastQueue {
     BroadcastTag tag = 0;
   };
 
-  void insert(BroadcastKey key, Bytes message, Cause cause, BroadcastTag tag);
+  void insert(std::uint32_t id, BroadcastKey key, Bytes message, Cause cause, BroadcastTag tag);
   void finish(std::uint32_t slot);
+  void vacate(std::uint32_t slot);
   void place(Entry entry);
+  void take_out(std::uint32_t slot);
+  std::vector<Entry>::iterator find_rank(std::uint64_t rank);
   void release();
 
   std::uint32_t mult_;
   std::uint32_t next_id_ = 0;
   std::vector<Entry> order_;          // sorted by rank
   std::vector<Item> items_;           // by slot
-  std::vector<BroadcastKey> keys_;    // by slot; contiguous, because displacement scans it
+  std::vector<BroadcastKey> keys_;    // by slot, also of replaced items; contiguous, because displacement scans it
   std::vector<std::uint64_t> ranks_;  // by slot
   std::vector<std::uint32_t> free_;
   std::vector<Entry> resent_;  // scratch of get

@@ -15,7 +15,7 @@ namespace dcsim::gossip {
 enum class JoinErrorStyle : std::uint8_t {
   kAddressOnly,      ///< 0.2.2: "Failed to join 10.0.0.1: ...", "Failed to resolve ..."
   kCapitalWithPort,  ///< 0.3 to 0.5 (what Consul 1.21 embeds): "Failed to join 10.0.0.1:8301: ..."
-  kWithPort,         ///< 0.6: "failed to join 10.0.0.1:8301: ..."
+  kWithPort,         ///< since 0.5.4: "failed to join 10.0.0.1:8301: ..."
 };
 
 /// memberlist config.go: Config. Names and defaults are memberlist's; a row that is not here is a matter of the
@@ -62,10 +62,15 @@ struct MemberlistConfig {
   /// memberlist 0.6.0 scans small tables (n < 3k) exhaustively when it chooses targets; older ones draw 3n times.
   bool exhaustive_small_targets = true;
   JoinErrorStyle join_error_style = JoinErrorStyle::kWithPort;
+  /// memberlist 0.3.1 began to forget left members like dead ones; before, they stay in the table for good.
+  bool reap_left = true;
 
   static MemberlistConfig lan();    ///< DefaultLANConfig
   static MemberlistConfig wan();    ///< DefaultWANConfig
   static MemberlistConfig local();  ///< DefaultLocalConfig
+
+  /// All error texts, not only those of Join, lost their capital in 0.5.4.
+  bool capital_errors() const { return join_error_style != JoinErrorStyle::kWithPort; }
 
   /// The first thing wrong with the values, by plain comparison; nullopt if usable.
   std::optional<Error> problem() const;

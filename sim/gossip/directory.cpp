@@ -82,12 +82,12 @@ bool Directory::before(MemberId a, MemberId b) const {
 }
 
 AliveId Directory::acquire(MemberId member, const Address& address, std::uint16_t port, ByteView meta, bool meta_nil,
-                           const Versions& vsn) {
+                           const Versions& vsn, bool address_nil) {
   Name& name = names_[member.index()];
   for (const AliveId id : name.records) {
     AliveRecord& r = records_[id.index()];
     if (r.port == port && r.meta_nil == meta_nil && r.vsn == vsn && r.address == address &&
-        text_of(r.meta()) == text_of(meta)) {
+        text_of(r.meta()) == text_of(meta) && (!address.empty() || r.address_nil == address_nil)) {
       ++r.references;
       return id;
     }
@@ -105,6 +105,7 @@ AliveId Directory::acquire(MemberId member, const Address& address, std::uint16_
   r.member = member;
   r.address = address;
   r.port = port;
+  r.address_nil = address_nil;
   r.meta_nil = meta_nil;
   r.vsn = vsn;
   r.references = 1;
@@ -129,7 +130,7 @@ void Directory::encode(AliveRecord& record, ByteView meta) {
   wire::Writer w(record.entry);
   w.map(7);
   w.key("Addr");
-  record.address.empty() ? w.nil() : w.raw(record.address.bytes());
+  record.address.empty() && record.address_nil ? w.nil() : w.raw(record.address.bytes());
   w.key("Incarnation");
   record.head_end = static_cast<std::uint32_t>(w.size());
   w.key("Meta");

@@ -22,6 +22,7 @@ struct AliveRecord {
   MemberId member;
   Address address;  ///< bytes as received
   std::uint16_t port = 0;
+  bool address_nil = true;  ///< of an empty address
   bool meta_nil = false;
   Versions vsn{};
   std::uint32_t references = 0;
@@ -73,7 +74,7 @@ class Directory {
 
   /// The record with these contents, with one reference more; none() over the bounds (also for a meta above 64 KiB).
   AliveId acquire(MemberId member, const Address& address, std::uint16_t port, ByteView meta, bool meta_nil,
-                  const Versions& vsn);
+                  const Versions& vsn, bool address_nil = true);
   void retain(AliveId id) { ++records_[id.index()].references; }
   void release(AliveId id);
   const AliveRecord& record(AliveId id) const { return records_[id.index()]; }

@@ -20,31 +20,36 @@ void Memberlist::on_packet(Instant now, const Endpoint& from, const Bytes& paylo
   settle(now, outer);
 }
 
-void Memberlist::drop(const Endpoint& from, wire::PacketDrop reason) {
-  note_peer(NoticeKind::kPacketDropped, {}, from, 0, static_cast<std::uint32_t>(reason), wire::name_of(reason));
+void Memberlist::drop(const Endpoint& from, wire::PacketDrop reason, std::int64_t value) {
+  note_peer(NoticeKind::kPacketDropped, {}, from, value, static_cast<std::uint32_t>(reason), wire::name_of(reason));
+}
+
+void Memberlist::undecodable(const Endpoint& from, wire::MessageType type) {
+  drop(from, wire::PacketDrop::kBadBody, static_cast<std::int64_t>(type));
 }
 
 // net.go: handleCommand.
 void Memberlist::dispatch(Instant now, const Endpoint& from, const wire::PacketItem& item) {
-  if (item.drop != wire::PacketDrop::kNone) return drop(from, item.drop);
+  if (item.drop == wire::PacketDrop::kTruncatedCompound) return drop(from, item.drop, item.lost);
+  if (item.drop != wire::PacketDrop::kNone) return drop(from, item.drop, static_cast<std::int64_t>(item.type));
   switch (item.type) {
     case wire::MessageType::kPing: {
       wire::Ping ping;
-      return wire::decode(item.body, ping) ? on_ping(now, from, ping) : drop(from, wire::PacketDrop::kBadBody);
+      return wire::decode(item.body, ping) ? on_ping(now, from, ping) : undecodable(from, item.type);
     }
     case wire::MessageType::kAck: {
       wire::Ack ack;
       return wire::decode(item.body, ack) ? on_ack(now, ack.seq_no, ack.payload.data)
-                                          : drop(from, wire::PacketDrop::kBadBody);
+                                          : undecodable(from, item.type);
     }
     case wire::MessageType::kIndirectPing: {
       wire::IndirectPing request;
       return wire::decode(item.body, request) ? on_indirect_ping(now, from, request)
-                                              : drop(from, wire::PacketDrop::kBadBody);
+                                              : undecodable(from, item.type);
     }
     case wire::MessageType::kNack: {
       wire::Nack nack;
-      return wire::decode(item.body, nack) ? on_nack(now, nack.seq_no) : drop(from, wire::PacketDrop::kBadBody);
+      return wire::decode(item.body, nack) ? on_nack(now, nack.seq_no) : undecodable(from, item.type);
     }
     case wire::MessageType::kAlive:
     case wire::MessageType::kSuspect:
@@ -52,7 +57,7 @@ void Memberlist::dispatch(Instant now, const Endpoint& from, const wire::PacketI
     case wire::MessageType::kUser:
       return hand_off(from, item);
     default:
-      return drop(from, wire::PacketDrop::kUnknownType);
+      return drop(from, wire::PacketDrop::kUnknownType, static_cast<std::int64_t>(item.type));
   }
 }
 
@@ -77,21 +82,32 @@ void Memberlist::drain_handoff(Instant now, const Endpoint& from) {
   }
 }
 
+// net.go: handleAlive, ensureCanConnect. Only packets are held to it, not the entries of a push/pull.
+bool Memberlist::source_allowed(const Endpoint& from, const Address& claimed) {
+  if (config_.cidrs_allowed.empty()) return true;
+  const Address* refused = !address_allowed(from.address) ? &from.address : nullptr;
+  if (!refused && !claimed.empty() && !address_allowed(claimed)) refused = &claimed;
+  if (!refused) return true;
+  Notice notice;
+  notice.kind = NoticeKind::kAddressBlocked;
+  notice.peer = from;
+  notice.peer2.address = *refused;
+  const std::string text = refused->text() + " is not allowed";
+  notice.text = text;
+  actions_.note(notice);
+  return false;
+}
+
 void Memberlist::handle(Instant now, const Endpoint& from, const wire::PacketItem& item) {
   switch (item.type) {
     case wire::MessageType::kAlive: {
       wire::Alive alive;
       if (!wire::decode(item.body, alive)) break;
-      const auto address = Address::from_bytes(alive.addr.data);
-      if (!address) break;
-      Claim claim;
-      claim.name = alive.node;
-      claim.address = *address;
-      claim.port = config_.protocol_version < 2 || alive.port == 0 ? config_.bind_port : alive.port;
-      claim.incarnation = alive.incarnation;
-      claim.meta = alive.meta;
-      claim.vsn = alive.vsn.data;
-      return alive_node(now, claim, false, 0);
+      alive.port = port_of(alive.port);
+      const std::optional<Claim> claim = claim_of(alive);
+      if (!claim) break;
+      if (source_allowed(from, claim->address)) alive_node(now, *claim, false, 0);
+      return;
     }
     case wire::MessageType::kSuspect: {
       wire::Suspect suspect;
@@ -107,7 +123,7 @@ void Memberlist::handle(Instant now, const Endpoint& from, const wire::PacketIte
       if (user_data_) delegate_.notify_msg(now, item.body);
       return;
   }
-  drop(from, wire::PacketDrop::kBadBody);
+  undecodable(from, item.type);
 }
 
 }  // namespace dcsim::gossip

@@ -58,6 +58,10 @@ std::uint32_t thousandths_of_log10(std::uint32_t n) {
   return static_cast<std::uint32_t>(1000.0 * std::log10(static_cast<double>(n)));
 }
 
+double ln(std::int64_t n) {
+  return n < static_cast<std::int64_t>(kLn.size()) ? kLn[static_cast<std::size_t>(n)] : std::log(static_cast<double>(n));
+}
+
 double seconds_of(Duration d) {
   return static_cast<double>(d.ns / 1'000'000'000) + static_cast<double>(d.ns % 1'000'000'000) / 1e9;
 }
@@ -70,8 +74,11 @@ Duration suspicion_timeout(int mult, std::uint32_t n, Duration interval) {
 }
 
 Duration remaining_suspicion_time(int confirmed, int wanted, Duration elapsed, Duration min, Duration max) {
-  DCSIM_CHECK(wanted >= 1 && wanted < 33 && confirmed >= 0 && confirmed < 33);
-  const double fraction = kLn[static_cast<std::size_t>(confirmed) + 1] / kLn[static_cast<std::size_t>(wanted) + 1];
+  DCSIM_CHECK(confirmed >= 0);
+  // Upstream divides by the logarithm of 1 then: not a number, or endless, and both end at the minimum. Of a wanted -1 it
+  // makes a division by minus infinity, so the maximum.
+  if (wanted == 0 || wanted < -1) return min - elapsed;
+  const double fraction = wanted < 0 ? 0.0 : ln(std::int64_t{confirmed} + 1) / ln(std::int64_t{wanted} + 1);
   const double raw = seconds_of(max) - fraction * (seconds_of(max) - seconds_of(min));
   Duration timeout{static_cast<std::int64_t>(std::floor(1000.0 * raw)) * 1'000'000};
   if (timeout < min) timeout = min;

@@ -11,7 +11,8 @@ namespace dcsim::gossip {
 /// util.go: suspicionTimeout: mult * interval * max(1, log10(n)), the logarithm cut to three decimals.
 Duration suspicion_timeout(int mult, std::uint32_t n, Duration interval);
 
-/// suspicion.go: remainingSuspicionTime. `confirmed` of `wanted` (1 .. 32) confirmations; negative = fire now.
+/// suspicion.go: remainingSuspicionTime. `confirmed` (not negative) of `wanted` confirmations; negative = fire now.
+/// With none wanted it is `min`.
 Duration remaining_suspicion_time(int confirmed, int wanted, Duration elapsed, Duration min, Duration max);
 
 /// util.go: pushPullScale: the interval unchanged up to 32 nodes, then one more interval with every doubling.

@@ -49,7 +49,7 @@ void Memberlist::advance_join(Instant now, JoinRun& run) {
       continue;
     }
     const StreamId id = actions_.dial({to.address.canonical(), to.port}, config_.tcp_timeout);
-    open_stream(id, Role::kJoin, to, now + config_.tcp_timeout, directory_.find(target.name));
+    open_stream(now, id, Role::kJoin, to, now + config_.tcp_timeout, directory_.find(target.name));
     streams_.back().join = run.token;
     return;
   }
@@ -57,19 +57,25 @@ void Memberlist::advance_join(Instant now, JoinRun& run) {
   join_over_ = std::min(join_over_, now);
 }
 
-void Memberlist::join_address_done(Instant now, JoinToken token, const Endpoint& peer, std::string_view error) {
-  const auto run = std::find_if(joins_.begin(), joins_.end(), [&](const JoinRun& r) { return r.token == token; });
+void Memberlist::join_address_done(Instant now, const Stream& stream, std::string_view error) {
+  const auto run = std::find_if(joins_.begin(), joins_.end(), [&](const JoinRun& r) { return r.token == stream.join; });
   if (run == joins_.end()) return;
+  const Endpoint& peer = stream.peer;
+  Notice notice;
+  notice.kind = NoticeKind::kJoinAddress;
+  notice.peer = peer;
+  notice.elapsed = now - stream.started;
   if (error.empty()) {
     ++run->contacted;
-    note_peer(NoticeKind::kJoinAddress, {}, peer, 0, 1);
+    notice.aux = 1;
   } else {
     const JoinErrorStyle style = config_.join_error_style;
     const std::string where = (style == JoinErrorStyle::kWithPort ? "failed to join " : "Failed to join ") +
                               (style == JoinErrorStyle::kAddressOnly ? peer.address.text() : peer.text());
     run->failures.push_back(where + ": " + std::string(error));
-    note_peer(NoticeKind::kJoinAddress, {}, peer, 0, 0, run->failures.back());
+    notice.text = run->failures.back();
   }
+  actions_.note(notice);
   advance_join(now, *run);
 }
 

@@ -89,12 +89,13 @@ void MemberTable::set_state(MemberId id, MemberState state, Instant now) {
   }
 }
 
-void MemberTable::reap_and_shuffle(Instant now, Duration gossip_to_the_dead, Rng& draw, std::vector<MemberId>& reaped) {
+void MemberTable::reap_and_shuffle(Instant now, Duration gossip_to_the_dead, bool reap_left, Rng& draw,
+                                   std::vector<MemberId>& reaped) {
   if (counts_[2] + counts_[3] > 0) {
     std::size_t kept = 0;
     for (const MemberId id : order_) {
       const MemberState s = state(id);
-      const bool gone = s == MemberState::kDead || s == MemberState::kLeft;
+      const bool gone = s == MemberState::kDead || (reap_left && s == MemberState::kLeft);
       if (gone && now - state_change(id) > gossip_to_the_dead) {
         --counts_[static_cast<std::size_t>(s)];
         directory_.release(rows_[id.index()].alive);

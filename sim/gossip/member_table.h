@@ -48,9 +48,10 @@ class MemberTable {
   /// Also remembers `now` as the instant of the change if the new state is not alive.
   void set_state(MemberId id, MemberState state, Instant now);
 
-  /// memberlist util.go: moveDeadNodes and state.go: resetNodes: forgets members dead or left for more than
-  /// `gossip_to_the_dead`, appends their ids to `reaped`, then shuffles the order (Fisher-Yates).
-  void reap_and_shuffle(Instant now, Duration gossip_to_the_dead, Rng& draw, std::vector<MemberId>& reaped);
+  /// memberlist util.go: moveDeadNodes and state.go: resetNodes: forgets members dead, and with `reap_left` those left,
+  /// for more than `gossip_to_the_dead`, appends their ids to `reaped`, then shuffles the order (Fisher-Yates).
+  void reap_and_shuffle(Instant now, Duration gossip_to_the_dead, bool reap_left, Rng& draw,
+                        std::vector<MemberId>& reaped);
 
   /// Appends to `out` the push/pull entries of all members in the Directory's canonical order.
   /// Hot: ~30 ns a member.

@@ -165,7 +165,7 @@ void Memberlist::announce_self(Instant now, BroadcastTag tag) {
   claim.port = config_.advertise.port;
   claim.incarnation = ++incarnation_;
   if (user_data_) claim.meta = ByteView(meta);
-  claim.vsn = versions;
+  claim.vsn = ByteView(versions);
   alive_node(now, claim, true, tag);
 }
 
@@ -206,7 +206,7 @@ void Memberlist::shutdown(Instant now) {
   for (const Stream& stream : streams_) actions_.stream_close(stream.id);
   streams_.clear();
   joins_.clear();
-  queue_.clear();
+  queue_.reset();
   suspicions_.clear();
   settle(now, outer);
   next_deadline_ = Instant::never();
@@ -285,7 +285,7 @@ Cause Memberlist::note(NoticeKind kind, MemberId member, MemberId other, std::in
 }
 
 Cause Memberlist::note_peer(NoticeKind kind, MemberId member, const Endpoint& peer, std::int64_t value,
-                            std::uint32_t aux, std::string_view text) {
+                            std::uint32_t aux, std::string_view text, std::string_view name) {
   Notice notice;
   notice.kind = kind;
   notice.member = member;
@@ -293,7 +293,14 @@ Cause Memberlist::note_peer(NoticeKind kind, MemberId member, const Endpoint& pe
   notice.value = value;
   notice.aux = aux;
   notice.text = text;
+  notice.name = name;
   return actions_.note(notice);
+}
+
+// A datagram that the machine would not send; `name` says what it was ("send ack").
+void Memberlist::note_unsent(NoticeKind kind, MemberId member, const Endpoint& peer, std::uint32_t aux,
+                             std::string_view name) {
+  note_peer(kind, member, peer, 0, aux, actions_.send_error(), name);
 }
 
 bool Memberlist::address_allowed(const Address& address) const {

@@ -39,7 +39,7 @@ struct JoinTarget {
 /// does not matter. Output goes to Actions and Delegate from inside the inputs.
 /// `directory`, `workspace`, `actions` and `delegate` are borrowed and outlive the object.
 ///
-/// Ties at one instant: gossip tick, probe tick, relay expiry, probe stages, suspicions, push/pull, streams, waits.
+/// Ties at one instant: suspicions, gossip tick, probe tick, relay expiry, probe stages, push/pull, streams, waits.
 class Memberlist {
  public:
   /// Requires !config.problem(). `entity` is the stable name that keys the random streams ("dc1/c3/lan").
@@ -159,9 +159,12 @@ class Memberlist {
     Endpoint peer;
     MemberId member;           ///< push/pull partner or probed node
     std::uint32_t seq_no = 0;  ///< of a fallback ping
+    Duration probe_interval;   ///< likewise: the time it was given as memberlist words it
     JoinToken join;
+    Instant started;
     Instant deadline;
     std::uint32_t received = 0;
+    std::uint32_t sent = 0;  ///< entries of a push/pull
   };
 
   struct JoinRun {
@@ -193,7 +196,8 @@ class Memberlist {
   void apply_health(int delta);
   Cause note(NoticeKind kind, MemberId member = {}, MemberId other = {}, std::int64_t value = 0, std::uint32_t aux = 0);
   Cause note_peer(NoticeKind kind, MemberId member, const Endpoint& peer, std::int64_t value = 0, std::uint32_t aux = 0,
-                  std::string_view text = {});
+                  std::string_view text = {}, std::string_view name = {});
+  void note_unsent(NoticeKind kind, MemberId member, const Endpoint& peer, std::uint32_t aux = 0, std::string_view name = {});
   bool address_allowed(const Address& address) const;
 
   // probe.cpp
@@ -219,7 +223,8 @@ class Memberlist {
   void hand_off(const Endpoint& from, const wire::PacketItem& item);
   void drain_handoff(Instant now, const Endpoint& from);
   void handle(Instant now, const Endpoint& from, const wire::PacketItem& item);
-  void drop(const Endpoint& from, wire::PacketDrop reason);
+  void drop(const Endpoint& from, wire::PacketDrop reason, std::int64_t value = 0);
+  void undecodable(const Endpoint& from, wire::MessageType type);
 
   // send.cpp
   std::size_t budget(std::size_t message) const;
@@ -228,27 +233,37 @@ class Memberlist {
   SendStatus send_message(const Endpoint& to, ByteView message, bool named);
   bool understands_crc(MemberId member) const { return table_.record(member).vsn[1] >= 5; }
   SendStatus send_raw(const Endpoint& to, ByteView message, bool crc);
+  SendStatus send_datagram(const Endpoint& to, const Bytes& datagram);
   Bytes packed(ByteView message, bool crc);
   void gossip_tick(Instant now);
   void gossip_to(MemberId target, std::size_t user_from);
+  bool source_allowed(const Endpoint& from, const Address& claimed);
   bool gossip_wanted() const;
   void arm_gossip(Instant now);
   void broadcast(BroadcastKey key, Cause cause, BroadcastTag tag);
+  BroadcastKey key_of(MemberId member) const;
 
   // membership.cpp
   struct Claim {  ///< an alive message or entry with its versions sorted out
     MemberId member;
     std::string_view name;
     Address address;
+    bool address_nil = true;
     std::uint16_t port = 0;
     std::uint32_t incarnation = 0;
     wire::OptBytes meta;
-    ByteView vsn;
+    wire::OptBytes vsn;
   };
+  static std::optional<Claim> claim_of(const wire::Alive& alive);
+  /// Before protocol 2 no port was sent.
+  std::uint16_t port_of(std::uint16_t received) const {
+    return config_.protocol_version < 2 || received == 0 ? config_.bind_port : received;
+  }
   void alive_node(Instant now, Claim claim, bool bootstrap, BroadcastTag tag);
   bool says_nothing_new(const Claim& claim) const;
   bool alive_acceptable(const Claim& claim);
   bool admit_claim(Instant now, Claim& claim, bool& replaces);
+  AliveId acquire(MemberId member, const Claim& claim, Versions vsn);
   AliveId take_claim(const Claim& claim);
   void suspect_node(Instant now, std::string_view node, std::uint32_t incarnation, std::string_view from);
   Cause start_suspicion(Instant now, MemberId member, std::uint32_t incarnation, MemberId from);
@@ -271,24 +286,29 @@ class Memberlist {
   void serve(Instant now, Stream& stream, const wire::StreamFrame& frame);
   void serve_push_pull(Instant now, Stream& stream, const wire::StreamFrame& frame);
   void serve_ping(Stream& stream, const wire::Ping& ping);
+  void note_received(const Stream& stream);
   void reply(StreamId id, ByteView bare);
+  void reply_error(StreamId id, std::string_view text);
+  std::string_view encrypted_text() const;
   void answered(Instant now, Stream& stream, const wire::StreamFrame& frame);
   void fallback_answered(const Stream& stream, const wire::StreamFrame& frame);
+  void fallback_failed(const Stream& stream, std::string_view error);
   void exchange_over(Instant now, const Stream& stream, std::string_view error);
 
   // streams.cpp
   std::size_t stream_at(StreamId id) const;
-  void open_stream(StreamId id, Role role, const Endpoint& peer, Instant deadline, MemberId member = {});
+  void open_stream(Instant now, StreamId id, Role role, const Endpoint& peer, Instant deadline, MemberId member = {});
   Stream take_stream(std::size_t at);
   void update_streams_deadline();
   void streams_due(Instant now);
   bool count_push_pull(Stream& stream, ByteView data);
   void stream_refused(Instant now, std::size_t at);
+  std::string refusal_text(const wire::StreamParser& parser) const;
   void stream_broken(Instant now, std::size_t at, std::string_view error, bool close);
 
   // join.cpp
   void advance_join(Instant now, JoinRun& run);
-  void join_address_done(Instant now, JoinToken token, const Endpoint& peer, std::string_view error);
+  void join_address_done(Instant now, const Stream& stream, std::string_view error);
   void finish_joins(Instant now);
 
   MemberlistConfig config_;

@@ -16,7 +16,28 @@ std::string numbers(ByteView bytes) {
 
 // Queues workspace_.message.
 void Memberlist::broadcast(BroadcastKey key, Cause cause, BroadcastTag tag) {
-  queue_.queue(key, workspace_.broadcasts.share(workspace_.message), cause, tag);
+  Bytes message = workspace_.broadcasts.share(workspace_.message);
+  key == 0 ? queue_.queue_unique(std::move(message), cause, tag) : queue_.queue(key, std::move(message), cause, tag);
+}
+
+// To queue.go a broadcast with an empty name has none.
+BroadcastKey Memberlist::key_of(MemberId member) const {
+  return directory_.name(member).empty() ? 0 : directory_.hash(member);
+}
+
+// The claim of an alive message or of an alive entry of a push/pull. nullopt: the address is longer than any address.
+std::optional<Memberlist::Claim> Memberlist::claim_of(const wire::Alive& alive) {
+  const auto address = Address::from_claim(alive.addr.data);
+  if (!address) return std::nullopt;
+  Claim claim;
+  claim.name = alive.node;
+  claim.address = *address;
+  claim.address_nil = alive.addr.nil;
+  claim.port = alive.port;
+  claim.incarnation = alive.incarnation;
+  claim.meta = alive.meta;
+  claim.vsn = alive.vsn;
+  return claim;
 }
 
 // state.go: aliveNode.
@@ -38,7 +59,7 @@ void Memberlist::alive_node(Instant now, Claim claim, bool bootstrap, BroadcastT
   const std::string_view old_meta = text_of(record.meta());
   if (own && !bootstrap) {
     const bool same_meta = text_of(claim.meta.data) == old_meta;
-    const bool same_vsn = text_of(claim.vsn) == text_of(record.vsn);
+    const bool same_vsn = text_of(claim.vsn.data) == text_of(record.vsn);
     if (claim.incarnation == known && same_meta && same_vsn) return;
     return refute(NoticeKind::kRefutedAlive, {}, {}, claim.incarnation, &claim);
   }
@@ -50,7 +71,7 @@ void Memberlist::alive_node(Instant now, Claim claim, bool bootstrap, BroadcastT
   const Cause accepted =
       note(NoticeKind::kAliveAccepted, id, {}, claim.incarnation, static_cast<std::uint32_t>(old_state));
   wire::Alive message;
-  message.addr = claim.address.empty() ? wire::OptBytes{} : wire::OptBytes(claim.address.bytes());
+  if (!claim.address.empty() || !claim.address_nil) message.addr = claim.address.bytes();
   message.incarnation = claim.incarnation;
   message.meta = claim.meta;
   message.node = claim.name;
@@ -58,7 +79,7 @@ void Memberlist::alive_node(Instant now, Claim claim, bool bootstrap, BroadcastT
   message.vsn = claim.vsn;
   workspace_.message.clear();
   wire::encode(message, workspace_.message);
-  broadcast(directory_.hash(id), accepted, tag);
+  broadcast(key_of(id), accepted, tag);
   table_.set_alive_id(id, taken);
   table_.set_incarnation(id, claim.incarnation);
   if (old_state != MemberState::kAlive) table_.set_state(id, MemberState::kAlive, now);
@@ -76,24 +97,25 @@ bool Memberlist::says_nothing_new(const Claim& claim) const {
   if (!claim.member.valid() || !table_.contains(claim.member)) return false;
   if (claim.incarnation > table_.incarnation(claim.member)) return false;
   const AliveRecord& r = table_.record(claim.member);
-  return r.vsn[0] != 0 && r.port == claim.port && r.address == claim.address && text_of(r.vsn) == text_of(claim.vsn) &&
+  return r.vsn[0] != 0 && r.port == claim.port && r.address == claim.address && text_of(r.vsn) == text_of(claim.vsn.data) &&
          text_of(r.meta()) == text_of(claim.meta.data);
 }
 
 // The tests that do not depend on what is known of the member: its versions and the alive delegate.
 bool Memberlist::alive_acceptable(const Claim& claim) {
   const Endpoint at{claim.address, claim.port};
-  if (claim.vsn.size() >= 3) {
-    const auto [min, max, current] = std::tuple(claim.vsn[0], claim.vsn[1], claim.vsn[2]);
+  const ByteView vsn = claim.vsn.data;
+  if (vsn.size() >= 3) {
+    const auto [min, max, current] = std::tuple(vsn[0], vsn[1], vsn[2]);
     if (min == 0 || max == 0 || min > max) {
       const std::string text = std::to_string(min) + " <= " + std::to_string(current) + " <= " + std::to_string(max);
-      note_peer(NoticeKind::kVersionsBad, claim.member, at, claim.incarnation, 0, text);
+      note_peer(NoticeKind::kVersionsBad, claim.member, at, claim.incarnation, 0, text, claim.name);
       return false;
     }
   }
   if (!alive_delegate_) return true;
-  if (claim.vsn.size() < 6) {
-    note_peer(NoticeKind::kAliveIgnored, claim.member, at, claim.incarnation, 0, "Vsn is not present");
+  if (vsn.size() < 6) {
+    note_peer(NoticeKind::kAliveIgnored, claim.member, at, claim.incarnation, 1, "Vsn is not present", claim.name);
     return false;
   }
   NodeView node;
@@ -103,10 +125,10 @@ bool Memberlist::alive_acceptable(const Claim& claim) {
   node.port = claim.port;
   node.meta = claim.meta.data;
   node.meta_nil = claim.meta.nil;
-  std::copy_n(claim.vsn.begin(), node.vsn.size(), node.vsn.begin());
+  std::copy_n(vsn.begin(), node.vsn.size(), node.vsn.begin());
   node.incarnation = claim.incarnation;
   const std::optional<Error> error = delegate_.notify_alive(node);
-  if (error) note_peer(NoticeKind::kAliveIgnored, claim.member, at, claim.incarnation, 0, error->text);
+  if (error) note_peer(NoticeKind::kAliveIgnored, claim.member, at, claim.incarnation, 0, error->text, claim.name);
   return !error;
 }
 
@@ -115,17 +137,14 @@ bool Memberlist::admit_claim(Instant now, Claim& claim, bool& replaces) {
   const Endpoint theirs{claim.address, claim.port};
   if (!claim.member.valid() || !table_.contains(claim.member)) {
     if (!address_allowed(claim.address)) {
-      note_peer(NoticeKind::kAddressRefused, claim.member, theirs, 0, 0, claim.address.text() + " is not allowed");
+      note_peer(NoticeKind::kAddressRefused, claim.member, theirs, 0, 0, claim.address.text() + " is not allowed",
+                claim.name);
       return false;
     }
     const MemberId id = directory_.intern(claim.name);
-    Versions vsn{};
-    if (claim.vsn.size() >= vsn.size()) std::copy_n(claim.vsn.begin(), vsn.size(), vsn.begin());
-    const AliveId alive = id.valid()
-                              ? directory_.acquire(id, claim.address, claim.port, claim.meta.data, claim.meta.nil, vsn)
-                              : AliveId::none();
+    const AliveId alive = id.valid() ? acquire(id, claim, Versions{}) : AliveId::none();
     if (!alive.valid()) {
-      note_peer(NoticeKind::kMemberRefused, {}, theirs, 0, 0, claim.name);
+      note_peer(NoticeKind::kMemberRefused, {}, theirs, 0, 0, {}, claim.name);
       return false;
     }
     claim.member = id;
@@ -136,7 +155,15 @@ bool Memberlist::admit_claim(Instant now, Claim& claim, bool& replaces) {
   const AliveRecord& record = table_.record(claim.member);
   if (record.address == claim.address && record.port == claim.port) return true;
   if (!address_allowed(claim.address)) {
-    note_peer(NoticeKind::kAddressRefused, claim.member, theirs, 0, 0, claim.address.text() + " is not allowed");
+    const std::string text = claim.address.text() + " is not allowed";
+    Notice notice;
+    notice.kind = NoticeKind::kAddressRefused;
+    notice.aux = 1;
+    notice.member = claim.member;
+    notice.peer = theirs;
+    notice.peer2 = {record.address, record.port};
+    notice.text = text;
+    actions_.note(notice);
     return false;
   }
   const MemberState state = table_.state(claim.member);
@@ -163,12 +190,16 @@ bool Memberlist::admit_claim(Instant now, Claim& claim, bool& replaces) {
   return false;
 }
 
-// The record that the claim describes; versions are taken over only if all six came.
+// Versions are taken over only if all six came.
+AliveId Memberlist::acquire(MemberId member, const Claim& claim, Versions vsn) {
+  if (claim.vsn.data.size() >= vsn.size()) std::copy_n(claim.vsn.data.begin(), vsn.size(), vsn.begin());
+  return directory_.acquire(member, claim.address, claim.port, claim.meta.data, claim.meta.nil, vsn, claim.address_nil);
+}
+
+// The record that the claim describes.
 AliveId Memberlist::take_claim(const Claim& claim) {
-  Versions vsn = table_.record(claim.member).vsn;
-  if (claim.vsn.size() >= vsn.size()) std::copy_n(claim.vsn.begin(), vsn.size(), vsn.begin());
-  const AliveId id = directory_.acquire(claim.member, claim.address, claim.port, claim.meta.data, claim.meta.nil, vsn);
-  if (!id.valid()) note_peer(NoticeKind::kMemberRefused, claim.member, {claim.address, claim.port}, 0, 0, claim.name);
+  const AliveId id = acquire(claim.member, claim, table_.record(claim.member).vsn);
+  if (!id.valid()) note_peer(NoticeKind::kMemberRefused, claim.member, {claim.address, claim.port}, 0, 0, {}, claim.name);
   return id;
 }
 
@@ -184,11 +215,11 @@ void Memberlist::refute(NoticeKind kind, MemberId from, std::string_view from_na
   notice.member = self_;
   notice.other = from;
   notice.value = incarnation;
-  notice.text = from_name;
+  if (!claim) notice.name = from_name;
   std::string detail;
   if (claim) {
     notice.peer = {claim->address, claim->port};
-    detail = "meta:(" + numbers(claim->meta.data) + " VS " + numbers(record.meta()) + "), vsn:(" + numbers(claim->vsn) +
+    detail = "meta:(" + numbers(claim->meta.data) + " VS " + numbers(record.meta()) + "), vsn:(" + numbers(claim->vsn.data) +
              " VS " + numbers(record.vsn) + ")";
     notice.text = detail;
   }
@@ -217,7 +248,7 @@ void Memberlist::suspect_node(Instant now, std::string_view node, std::uint32_t 
     return refute(NoticeKind::kRefutedSuspect, directory_.find(from), from, incarnation, nullptr);
   const MemberId accuser = directory_.intern(from);
   if (!accuser.valid()) {
-    note_peer(NoticeKind::kMemberRefused, {}, {}, 0, 0, from);
+    note_peer(NoticeKind::kMemberRefused, {}, {}, 0, 0, {}, from);
     return;
   }
   Cause cause;
@@ -230,7 +261,7 @@ void Memberlist::suspect_node(Instant now, std::string_view node, std::uint32_t 
   }
   workspace_.message.clear();
   wire::encode(wire::Suspect{from, incarnation, node}, workspace_.message);
-  broadcast(directory_.hash(id), cause, 0);
+  broadcast(key_of(id), cause, 0);
 }
 
 namespace {
@@ -281,7 +312,7 @@ void Memberlist::dead_node(Instant now, std::string_view node, std::uint32_t inc
   const Cause cause = note(left ? NoticeKind::kLeftAccepted : NoticeKind::kDeadAccepted, id, accuser, incarnation);
   workspace_.message.clear();
   wire::encode(wire::Dead{from, incarnation, node}, workspace_.message);
-  broadcast(directory_.hash(id), cause, id == self_ ? kLeaveTag : 0);
+  broadcast(key_of(id), cause, id == self_ ? kLeaveTag : 0);
   table_.set_incarnation(id, incarnation);
   table_.set_state(id, left ? MemberState::kLeft : MemberState::kDead, now);
   actions_.because(cause);

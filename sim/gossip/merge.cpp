@@ -64,8 +64,8 @@ std::optional<Error> Memberlist::ask_merge_delegate(std::span<const wire::PushNo
     NodeView node;
     node.id = directory_.find(entry.name);
     node.name = entry.name;
-    node.address = Address::from_bytes(entry.addr.data).value_or(Address{});
-    node.port = entry.port;
+    node.address = Address::from_claim(entry.addr.data).value_or(Address{});
+    node.port = port_of(entry.port);
     node.meta = entry.meta.data;
     node.meta_nil = entry.meta.nil;
     std::copy_n(entry.vsn.data.begin(), std::min(entry.vsn.data.size(), node.vsn.size()), node.vsn.begin());
@@ -119,18 +119,12 @@ bool Memberlist::holds_same(MemberId member, const wire::PushNodeState& entry) c
 
 void Memberlist::merge_entry(Instant now, const wire::PushNodeState& entry) {
   switch (entry.state) {
-    case 0: {
-      const auto address = Address::from_bytes(entry.addr.data);
-      if (!address) return;
-      Claim claim;
-      claim.name = entry.name;
-      claim.address = *address;
-      claim.port = config_.protocol_version < 2 || entry.port == 0 ? config_.bind_port : entry.port;
-      claim.incarnation = entry.incarnation;
-      claim.meta = entry.meta;
-      claim.vsn = entry.vsn.data;
-      return alive_node(now, claim, false, 0);
-    }
+    case 0:
+      if (const std::optional<Claim> claim =
+              claim_of({entry.addr, entry.incarnation, entry.meta, entry.name, port_of(entry.port), entry.vsn})) {
+        alive_node(now, *claim, false, 0);
+      }
+      return;
     case 1:
     case 2:
       return suspect_node(now, entry.name, entry.incarnation, config_.name);  // dead is only a suspicion here

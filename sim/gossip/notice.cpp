@@ -1,8 +1,5 @@
 #include "gossip/notice.h"
 
-#include "gossip/delegate.h"
-#include "gossip/directory.h"
-
 namespace dcsim::gossip {
 namespace {
 
@@ -20,7 +17,7 @@ constexpr Naming naming(NoticeKind kind) {
     case NoticeKind::kProbeDegraded:
       return {"probe-degraded", "memberlist.degraded.probe"};
     case NoticeKind::kProbeAcked:
-      return {"probe-acked", ""};
+      return {"probe-acked", "memberlist.probeNode"};
     case NoticeKind::kProbeAckedLate:
       return {"probe-acked-late", ""};
     case NoticeKind::kProbeTimeout:
@@ -79,6 +76,8 @@ constexpr Naming naming(NoticeKind kind) {
       return {"versions-bad", ""};
     case NoticeKind::kAddressRefused:
       return {"address-refused", ""};
+    case NoticeKind::kAddressBlocked:
+      return {"address-blocked", ""};
     case NoticeKind::kMemberReaped:
       return {"member-reaped", ""};
     case NoticeKind::kMemberRefused:
@@ -89,6 +88,8 @@ constexpr Naming naming(NoticeKind kind) {
       return {"packet-encrypted", ""};
     case NoticeKind::kHandoffOverflow:
       return {"handoff-overflow", ""};
+    case NoticeKind::kGossipSent:
+      return {"gossip-sent", "memberlist.gossip"};
     case NoticeKind::kGossipSendFailed:
       return {"gossip-send-failed", ""};
     case NoticeKind::kSendFailed:
@@ -97,10 +98,14 @@ constexpr Naming naming(NoticeKind kind) {
       return {"push-pull-started", ""};
     case NoticeKind::kPushPullServed:
       return {"push-pull-served", ""};
+    case NoticeKind::kStateSent:
+      return {"state-sent", "memberlist.size.local"};
+    case NoticeKind::kStateReceived:
+      return {"state-received", "memberlist.size.remote"};
     case NoticeKind::kPushPullFinished:
-      return {"push-pull-finished", ""};
+      return {"push-pull-finished", "memberlist.pushPullNode"};
     case NoticeKind::kPushPullFailed:
-      return {"push-pull-failed", ""};
+      return {"push-pull-failed", "memberlist.pushPullNode"};
     case NoticeKind::kMergeRefused:
       return {"merge-refused", ""};
     case NoticeKind::kTooManyPushPulls:
@@ -121,88 +126,9 @@ constexpr Naming naming(NoticeKind kind) {
   return {"", ""};
 }
 
-std::string from(const Endpoint& peer) { return "from=" + peer.text(); }
-
 }  // namespace
 
 std::string_view notice_name(NoticeKind kind) { return naming(kind).name; }
 std::string_view notice_metric(NoticeKind kind) { return naming(kind).metric; }
-
-std::string log_text(const Notice& n, const Directory& directory) {
-  const std::string member(directory.name(n.member));
-  const std::string other(directory.name(n.other));
-  const std::string text(n.text);
-  const auto debug = [](const std::string& s) { return "[DEBUG] memberlist: " + s; };
-  const auto info = [](const std::string& s) { return "[INFO] memberlist: " + s; };
-  const auto warn = [](const std::string& s) { return "[WARN] memberlist: " + s; };
-  const auto err = [](const std::string& s) { return "[ERR] memberlist: " + s; };
-  switch (n.kind) {
-    case NoticeKind::kProbeSendFailed:
-      return n.aux ? err("Failed to send UDP compound ping and suspect message to " + n.peer.text() + ": " + text)
-                   : err("Failed to send UDP ping: " + text);
-    case NoticeKind::kProbeTimeout:
-      return debug("Failed UDP ping: " + member + " (timeout reached)");
-    case NoticeKind::kIndirectSendFailed:
-      return err("Failed to send indirect UDP ping: " + text);
-    case NoticeKind::kFallbackFailed:
-      return n.aux ? err("Failed fallback TCP ping: " + text) : std::string();
-    case NoticeKind::kFallbackAcked:
-      return warn("Was able to connect to " + member + " over TCP but UDP probes failed, network may be misconfigured");
-    case NoticeKind::kProbeFailed:
-      return info("Suspect " + member + " has failed, no acks received");
-    case NoticeKind::kPingRefused:
-      return warn("Got ping for unexpected node '" + text + "' " + from(n.peer));
-    case NoticeKind::kSuspicionExpired:
-      return info("Marking " + member + " as failed, suspect timeout reached (" + std::to_string(n.aux) +
-                  " peer confirmations)");
-    case NoticeKind::kRefutedSuspect:
-      return warn("Refuting a suspect message (from: " + (text.empty() ? other : text) + ")");
-    case NoticeKind::kRefutedDead:
-      return warn("Refuting a dead message (from: " + (text.empty() ? other : text) + ")");
-    case NoticeKind::kRefutedAlive:
-      return warn("Refuting an alive message for '" + member + "' (" + n.peer.text() + ") " + text);
-    case NoticeKind::kConflict:
-      return err("Conflicting address for " + member + ". Mine: " + n.peer.text() + " Theirs: " + n.peer2.text() +
-                 " Old state: " + std::to_string(n.aux));
-    case NoticeKind::kReplaced:
-      return info("Updating address for left or failed node " + member + " from " + n.peer.text() + " to " +
-                  n.peer2.text());
-    case NoticeKind::kAliveIgnored:
-      return warn("ignoring alive message for '" + member + "': " + text);
-    case NoticeKind::kVersionsBad:
-      return warn("Ignoring an alive message for '" + member + "' (" + n.peer.text() +
-                  ") because protocol version(s) are wrong: " + text + " should be >0");
-    case NoticeKind::kAddressRefused:
-      return warn("Rejected node " + member + " (" + n.peer.address.text() + "): " + text);
-    case NoticeKind::kPacketDropped:
-      return err(text + " " + from(n.peer));
-    case NoticeKind::kPacketEncrypted:
-      return err("Decrypt packet failed: No installed keys could decrypt the message " + from(n.peer));
-    case NoticeKind::kHandoffOverflow:
-      return warn("handler queue full, dropping message (" + std::to_string(n.aux) + ") " + from(n.peer));
-    case NoticeKind::kGossipSendFailed:
-      return err("Failed to send gossip to " + n.peer.text() + ": " + text);
-    case NoticeKind::kSendFailed:
-      return err("Failed to send " + text + " " + from(n.peer));
-    case NoticeKind::kPushPullStarted:
-      return debug("Initiating push/pull sync with: " + member + " " + n.peer.text());
-    case NoticeKind::kPushPullServed:
-      return debug("Stream connection " + from(n.peer));
-    case NoticeKind::kPushPullFailed:
-      return err("Push/Pull with " + member + " failed: " + text);
-    case NoticeKind::kMergeRefused:
-      return err("Failed push/pull merge: " + text + " " + from(n.peer));
-    case NoticeKind::kTooManyPushPulls:
-      return err("Too many pending push/pull requests");
-    case NoticeKind::kStreamDropped:
-      return err("failed to receive: " + text + " " + from(n.peer));
-    case NoticeKind::kJoinAddress:
-      return n.aux ? std::string() : debug(text);
-    case NoticeKind::kJoinResolveFailed:
-      return warn(text);
-    default:
-      return {};
-  }
-}
 
 }  // namespace dcsim::gossip

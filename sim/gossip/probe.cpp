@@ -19,7 +19,7 @@ void Memberlist::probe_tick(Instant now) {
   for (std::size_t checked = 0; checked < table_.size();) {
     if (probe_index_ >= table_.size()) {
       workspace_.members.clear();
-      table_.reap_and_shuffle(now, config_.gossip_to_the_dead_time, shuffle_draw_, workspace_.members);
+      table_.reap_and_shuffle(now, config_.gossip_to_the_dead_time, config_.reap_left, shuffle_draw_, workspace_.members);
       num_nodes_ = static_cast<std::uint32_t>(table_.size());
       for (const MemberId gone : workspace_.members) {
         suspicions_.forget(gone);
@@ -63,7 +63,7 @@ void Memberlist::probe_member(Instant now, MemberId target) {
     probe_.sent = true;
     return;
   }
-  note_peer(NoticeKind::kProbeSendFailed, target, probe_.endpoint, 0, suspect ? 1 : 0, "send failed");
+  note_unsent(NoticeKind::kProbeSendFailed, target, probe_.endpoint, suspect && config_.lifeguard_buddy ? 1 : 0);
   if (status == SendStatus::kNetworkError) probe_indirect(now);
 }
 
@@ -123,7 +123,7 @@ void Memberlist::probe_indirect(Instant now) {
     note(NoticeKind::kIndirectSent, probe_.target, relay, probe_.seq_no, request.nack ? 1 : 0);
     const Endpoint to{record.address, record.port};
     if (send_message(to, workspace_.message, true) != SendStatus::kSent) {
-      note_peer(NoticeKind::kIndirectSendFailed, probe_.target, to, 0, 0, "send failed");
+      note_unsent(NoticeKind::kIndirectSendFailed, probe_.target, to);
     }
   }
   dial_fallback(now);
@@ -135,8 +135,9 @@ void Memberlist::dial_fallback(Instant now) {
   const Endpoint to{probe_.endpoint.address.canonical(), probe_.endpoint.port};
   note_peer(NoticeKind::kFallbackDialled, probe_.target, to, probe_.seq_no);
   const StreamId id = actions_.dial(to, probe_.expires - now);
-  open_stream(id, Role::kFallback, to, probe_.expires, probe_.target);
+  open_stream(now, id, Role::kFallback, to, probe_.expires, probe_.target);
   streams_.back().seq_no = probe_.seq_no;
+  streams_.back().probe_interval = probe_.expires - probe_.started;
 }
 
 void Memberlist::probe_failed(Instant now) {
@@ -186,7 +187,7 @@ void Memberlist::on_ack(Instant now, std::uint32_t seq_no, ByteView payload) {
   workspace_.message.clear();
   wire::encode(ack, workspace_.message);
   if (send_message(relay->requester, workspace_.message, relay->requester_named) != SendStatus::kSent) {
-    note_peer(NoticeKind::kSendFailed, {}, relay->requester, 0, 0, "forward ack");
+    note_unsent(NoticeKind::kSendFailed, {}, relay->requester, 0, "forward ack");
   }
 }
 
@@ -201,13 +202,13 @@ void Memberlist::on_nack(Instant, std::uint32_t seq_no) {
 // net.go: handlePing. Hot.
 void Memberlist::on_ping(Instant, const Endpoint& from, const wire::Ping& ping) {
   if (!ping.node.empty() && ping.node != config_.name) {
-    note_peer(NoticeKind::kPingRefused, {}, from, ping.seq_no, 0, ping.node);
+    note_peer(NoticeKind::kPingRefused, {}, from, ping.seq_no, 0, {}, ping.node);
     return;
   }
   Endpoint to = from;
   if (!ping.source_addr.empty() && ping.source_port > 0) {
     const auto address = Address::from_bytes(ping.source_addr.data);
-    if (!address) return drop(from, wire::PacketDrop::kBadBody);
+    if (!address) return undecodable(from, wire::MessageType::kPing);
     to = {*address, ping.source_port};
   }
   wire::Ack ack;
@@ -220,7 +221,7 @@ void Memberlist::on_ping(Instant, const Endpoint& from, const wire::Ping& ping) 
   workspace_.message.clear();
   wire::encode(ack, workspace_.message);
   if (send_message(to, workspace_.message, !ping.source_node.empty()) != SendStatus::kSent) {
-    note_peer(NoticeKind::kSendFailed, {}, to, 0, 0, "ack");
+    note_unsent(NoticeKind::kSendFailed, {}, from, 0, "send ack");
   }
 }
 
@@ -228,7 +229,7 @@ void Memberlist::on_ping(Instant, const Endpoint& from, const wire::Ping& ping) 
 void Memberlist::on_indirect_ping(Instant now, const Endpoint& from, const wire::IndirectPing& request) {
   const auto target = Address::from_bytes(request.target.data);
   const auto source = Address::from_bytes(request.source_addr.data);
-  if (!target || !source) return drop(from, wire::PacketDrop::kBadBody);
+  if (!target || !source) return undecodable(from, wire::MessageType::kIndirectPing);
   if (relays_.size() - relay_head_ >= kMaxRelays) return;
   Relay relay;
   relay.seq_no = ++seq_no_;
@@ -250,7 +251,7 @@ void Memberlist::on_indirect_ping(Instant now, const Endpoint& from, const wire:
   workspace_.message.clear();
   wire::encode(ping, workspace_.message);
   if (send_message({*target, port}, workspace_.message, !request.node.empty()) != SendStatus::kSent) {
-    note_peer(NoticeKind::kSendFailed, member, relay.requester, 0, 0, "indirect ping");
+    note_unsent(NoticeKind::kSendFailed, {}, relay.requester, 0, "send indirect ping");
   }
 }
 
@@ -263,7 +264,7 @@ void Memberlist::relays_due(Instant now) {
     workspace_.message.clear();
     wire::encode(wire::Nack{relay.their_seq_no}, workspace_.message);
     if (send_message(relay.requester, workspace_.message, relay.requester_named) != SendStatus::kSent) {
-      note_peer(NoticeKind::kSendFailed, {}, relay.requester, 0, 0, "nack");
+      note_unsent(NoticeKind::kSendFailed, {}, relay.requester, 0, "send nack");
     }
   }
   if (relay_head_ == relays_.size() || relay_head_ > 64) {

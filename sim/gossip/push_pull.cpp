@@ -26,7 +26,7 @@ void Memberlist::push_pull_due(Instant now) {
   const AliveRecord& record = table_.record(partner);
   const Endpoint to{record.address.canonical(), record.port};
   const StreamId id = actions_.dial(to, config_.tcp_timeout);
-  open_stream(id, Role::kPushPull, to, now + config_.tcp_timeout, partner);
+  open_stream(now, id, Role::kPushPull, to, now + config_.tcp_timeout, partner);
 }
 
 // net.go: sendLocalState. Entries go out in the directory's canonical order, so that nodes that agree send equal bytes
@@ -44,6 +44,7 @@ void Memberlist::send_state(StreamId id, bool join, bool initiator) {
   wire::encode(header, bare, config_.int_style);
   table_.append_entries(bare);
   bare.insert(bare.end(), user.begin(), user.end());
+  note(NoticeKind::kStateSent, {}, {}, static_cast<std::int64_t>(bare.size()));
   workspace_.datagram.clear();
   const std::string_view label = initiator ? std::string_view(config_.label) : std::string_view();
   wire::append_stream(bare, {label, config_.enable_compression}, workspace_.compressor, workspace_.datagram);
@@ -54,6 +55,17 @@ void Memberlist::reply(StreamId id, ByteView bare) {
   workspace_.frame.clear();
   wire::append_stream(bare, {{}, config_.enable_compression}, workspace_.compressor, workspace_.frame);
   actions_.stream_send(id, Bytes(workspace_.frame));
+}
+
+void Memberlist::reply_error(StreamId id, std::string_view text) {
+  workspace_.message.clear();
+  wire::encode(wire::Err{text}, workspace_.message);
+  reply(id, workspace_.message);
+}
+
+std::string_view Memberlist::encrypted_text() const {
+  return config_.capital_errors() ? "Remote state is encrypted and encryption is not configured"
+                                  : "remote state is encrypted and encryption is not configured";
 }
 
 // net.go: handleConn, with a complete request.
@@ -69,16 +81,13 @@ void Memberlist::serve(Instant now, Stream& stream, const wire::StreamFrame& fra
       if (user_data_) delegate_.notify_msg(now, frame.user);
       break;
     case wire::MessageType::kEncrypt: {
-      constexpr std::string_view kText = "remote state is encrypted and encryption is not configured";
-      note_peer(NoticeKind::kStreamDropped, {}, stream.peer, 0, 0, kText);
-      workspace_.message.clear();
-      wire::encode(wire::Err{kText}, workspace_.message);
-      reply(stream.id, workspace_.message);
+      note_peer(NoticeKind::kStreamDropped, {}, stream.peer, 0, 0, encrypted_text());
+      reply_error(stream.id, encrypted_text());
       break;
     }
     default: {
-      const std::string text = "received invalid msgType (" + std::to_string(static_cast<int>(frame.type)) + ")";
-      note_peer(NoticeKind::kStreamDropped, {}, stream.peer, 0, 0, text);
+      note_peer(NoticeKind::kStreamDropped, {}, stream.peer, static_cast<std::int64_t>(frame.type),
+                static_cast<std::uint32_t>(wire::StreamError::kUnknownType), "received invalid msgType");
     }
   }
   actions_.stream_close(stream.id);
@@ -90,6 +99,7 @@ void Memberlist::serve_push_pull(Instant now, Stream& stream, const wire::Stream
     note_peer(NoticeKind::kTooManyPushPulls, {}, stream.peer);
     return;
   }
+  note_received(stream);
   const std::uint32_t join = frame.header.join ? 1 : 0;
   const Cause served = note_peer(NoticeKind::kPushPullServed, {}, stream.peer, frame.header.nodes, join);
   send_state(stream.id, frame.header.join, false);
@@ -101,7 +111,7 @@ void Memberlist::serve_push_pull(Instant now, Stream& stream, const wire::Stream
 
 void Memberlist::serve_ping(Stream& stream, const wire::Ping& ping) {
   if (!ping.node.empty() && ping.node != config_.name) {
-    note_peer(NoticeKind::kPingRefused, {}, stream.peer, ping.seq_no, 1, ping.node);
+    note_peer(NoticeKind::kPingRefused, {}, stream.peer, ping.seq_no, 1, {}, ping.node);
     return;
   }
   wire::Ack ack;
@@ -119,19 +129,27 @@ void Memberlist::answered(Instant now, Stream& stream, const wire::StreamFrame& 
   if (frame.type == wire::MessageType::kErr) {
     error = "remote error: " + std::string(frame.err.error);
   } else if (frame.type == wire::MessageType::kEncrypt) {
-    error = "remote state is encrypted and encryption is not configured";
+    error = encrypted_text();
   } else if (frame.type != wire::MessageType::kPushPull) {
     error = "received invalid msgType (" + std::to_string(static_cast<int>(frame.type)) +
             "), expected pushPullMsg (6) from=" + stream.peer.text();
   } else {
     // The exchange's own header says whether this was a join; what the peer wrote there is a copy.
+    note_received(stream);
     wire::StreamFrame mine = frame;
     mine.header.join = stream.role == Role::kJoin;
     if (const auto refused = merge_remote(now, mine)) error = refused->text;
     actions_.because({});
     if (error.empty()) {
-      note_peer(NoticeKind::kPushPullFinished, stream.member, stream.peer, frame.header.nodes,
-                mine.header.join ? 1 : 0);
+      Notice notice;
+      notice.kind = NoticeKind::kPushPullFinished;
+      notice.member = stream.member;
+      notice.peer = stream.peer;
+      notice.value = frame.header.nodes;
+      notice.aux = mine.header.join ? 1 : 0;
+      notice.elapsed = now - stream.started;
+      notice.sent = stream.sent;
+      actions_.note(notice);
     }
   }
   exchange_over(now, stream, error);
@@ -149,13 +167,41 @@ void Memberlist::fallback_answered(const Stream& stream, const wire::StreamFrame
     if (probe_.stage != Probe::Stage::kIdle && probe_.seq_no == stream.seq_no) probe_.fallback_ok = true;
     return;
   }
-  note_peer(NoticeKind::kFallbackFailed, stream.member, stream.peer, stream.seq_no, 1, error);
+  fallback_failed(stream, error);
+}
+
+void Memberlist::fallback_failed(const Stream& stream, std::string_view error) {
+  Notice notice;
+  notice.kind = NoticeKind::kFallbackFailed;
+  notice.member = stream.member;
+  notice.peer = stream.peer;
+  notice.value = stream.seq_no;
+  notice.aux = stream.connected ? 1 : 0;
+  notice.elapsed = stream.probe_interval;
+  notice.text = error;
+  actions_.note(notice);
+}
+
+// What came on the wire, without the label header that only an initiator sends.
+void Memberlist::note_received(const Stream& stream) {
+  const bool labelled = stream.role == Role::kInbound && !config_.label.empty();
+  note(NoticeKind::kStateReceived, {}, {},
+       static_cast<std::int64_t>(stream.parser.buffered() - (labelled ? 2 + config_.label.size() : 0)));
 }
 
 // state.go: pushPullNode has returned. Empty error = success.
 void Memberlist::exchange_over(Instant now, const Stream& stream, std::string_view error) {
-  if (stream.role == Role::kJoin) return join_address_done(now, stream.join, stream.peer, error);
-  if (!error.empty()) note_peer(NoticeKind::kPushPullFailed, stream.member, stream.peer, 0, 0, error);
+  if (stream.role == Role::kJoin) return join_address_done(now, stream, error);
+  if (!error.empty()) {
+    Notice notice;
+    notice.kind = NoticeKind::kPushPullFailed;
+    notice.member = stream.member;
+    notice.peer = stream.peer;
+    notice.elapsed = now - stream.started;
+    notice.sent = stream.sent;
+    notice.text = error;
+    actions_.note(notice);
+  }
   arm_push_pull(now);
 }
 

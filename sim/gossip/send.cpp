@@ -82,7 +82,14 @@ Bytes Memberlist::packed(ByteView message, bool crc) {
 }
 
 SendStatus Memberlist::send_raw(const Endpoint& to, ByteView message, bool crc) {
-  return actions_.send_packet({to.address.canonical(), to.port}, packed(message, crc));
+  return send_datagram(to, packed(message, crc));
+}
+
+// What a peer claims as its address need not be one; Go does not find out where such a name leads.
+SendStatus Memberlist::send_datagram(const Endpoint& to, const Bytes& datagram) {
+  const std::size_t size = to.address.bytes().size();
+  if (size != 4 && size != 16) return SendStatus::kOtherError;
+  return actions_.send_packet({to.address.canonical(), to.port}, datagram);
 }
 
 bool Memberlist::gossip_wanted() const {
@@ -121,11 +128,14 @@ void Memberlist::gossip_tick(Instant now) {
   choose_targets(static_cast<std::size_t>(config_.gossip_nodes), table_, gossip_draw_, config_.exhaustive_small_targets,
                  eligible, workspace_.members, workspace_.shuffled);
   last_parts_.clear();
+  std::int64_t sent = 0;
   for (const MemberId target : workspace_.members) {
     const std::size_t user_from = piggyback(budget(0), workspace_.outgoing);
     if (workspace_.outgoing.parts.empty()) break;
     gossip_to(target, user_from);
+    ++sent;
   }
+  if (sent > 0) note(NoticeKind::kGossipSent, {}, {}, sent);
   last_parts_.clear();
   last_payload_ = {};
   arm_gossip(now);
@@ -161,9 +171,9 @@ void Memberlist::gossip_to(MemberId target, std::size_t user_from) {
       for (const Bytes& part : parts) last_parts_.push_back(part.data());
       last_crc_ = crc;
     }
-    status = actions_.send_packet(to, last_payload_);
+    status = send_datagram(to, last_payload_);
   }
-  if (status != SendStatus::kSent) note_peer(NoticeKind::kGossipSendFailed, target, to, 0, 0, "send failed");
+  if (status != SendStatus::kSent) note_unsent(NoticeKind::kGossipSendFailed, target, to);
 }
 
 }  // namespace dcsim::gossip

@@ -148,7 +148,10 @@ void Serf::on_stream_eof(Instant now, StreamId stream) {
 
 void Serf::on_deadline(Instant now) {
   begin(now);
-  if (const MemberId probed = memberlist_->probed(); coordinates_ && probed.valid()) coordinates_->expect(probed.value);
+  if (const MemberId probed = memberlist_->probed(); coordinates_ && probed.valid()) {
+    coordinates_->expect(probed.value);
+    heard_.expect(probed.value);
+  }
 }
 
 // --- Timers ---
@@ -234,6 +237,8 @@ void Serf::reconnect(Instant now) {
 
 void Serf::check_queues() {
   queue_check_at_ = now_ + config_.queue_check_interval;
+  listener_.on_queues_checked(
+      {intent_queue_.size(), event_queue_.size(), query_queue_.size(), memberlist_->broadcasts().size()});
   check_queue(intent_queue_, "Intent");
   check_queue(event_queue_, "Event");
   check_queue(query_queue_, "Query");
@@ -267,10 +272,12 @@ void Serf::node_meta(std::size_t limit, Buffer& out) {
 std::size_t Serf::get_broadcasts(std::size_t overhead, std::size_t limit, Outgoing& out) {
   // Hot: once per gossip packet and piggyback while something is queued; allocates nothing.
   const auto n = static_cast<std::uint32_t>(members_.size());
+  const std::size_t first = out.parts.size();
   std::size_t used = intent_queue_.get(n, overhead, limit, out);
   if (!query_queue_.empty()) used += query_queue_.get(n, overhead, limit - std::min(used, limit), out);
   if (!event_queue_.empty()) used += event_queue_.get(n, overhead, limit - std::min(used, limit), out);
   take_finished();
+  for (std::size_t i = first; i < out.parts.size(); ++i) listener_.on_message(true, out.parts[i].size());
   return used;
 }
 
@@ -298,20 +305,36 @@ void Serf::notify_ping_complete(Instant, const NodeView& node, Duration rtt, Byt
   if (payload.empty()) return;
   Coordinate coordinate;
   if (!wire::serf::decode_coordinate(payload, coordinate)) {
-    notice({.kind = SerfNoticeKind::kCoordinateRejected, .member = node.id});
+    notice({.kind = SerfNoticeKind::kPingUnreadable, .member = node.id, .value = payload[0]});
     return;
   }
+  const Coordinate before = coordinates_->coordinate();
   const CoordinateUpdate update = coordinates_->update(node.id.value, coordinate, rtt);
   if (update != CoordinateUpdate::kUpdated && update != CoordinateUpdate::kReset) {
     notice({.kind = SerfNoticeKind::kCoordinateRejected, .member = node.id});
+    return;
   }
+  measured_ = true;
+  heard_.put(node.id.value, coordinate);
+  listener_.on_coordinate(before, coordinates_->coordinate());
+}
+
+const Coordinate* Serf::cached_coordinate(std::string_view name) const {
+  if (!coordinates_) return nullptr;
+  const MemberId id = directory_.find(name);
+  if (!id.valid()) return nullptr;
+  if (id == self_) return measured_ ? &coordinates_->coordinate() : nullptr;
+  return heard_.find(id.value);
 }
 
 std::optional<Error> Serf::bad_node(const NodeView& node) const {
   if (config_.validate_node_names) {
     if (auto error = bad_name(node.name)) return error;
   }
-  if (node.address.empty()) return Error{"IP byte length is invalid: 0 bytes is not either 4 or 16"};
+  const std::size_t size = node.address.bytes().size();
+  if (size != 4 && size != 16) {
+    return Error{"IP byte length is invalid: " + std::to_string(size) + " bytes is not either 4 or 16"};
+  }
   if (node.meta.size() > kMetaMaxSize) {
     return Error{"Encoded length of tags exceeds limit of " + std::to_string(kMetaMaxSize) + " bytes"};
   }

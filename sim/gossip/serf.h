@@ -14,6 +14,7 @@
 #include "gossip/actions.h"
 #include "gossip/broadcast_queue.h"
 #include "gossip/coordinate.h"
+#include "gossip/coordinate_cache.h"
 #include "gossip/delegate.h"
 #include "gossip/directory.h"
 #include "gossip/memberlist.h"
@@ -134,6 +135,9 @@ class Serf final : private Delegate {
   LamportTime event_min_time() const { return event_min_time_; }
   /// Null if coordinates are off.
   const CoordinateClient* coordinates() const { return coordinates_ ? &*coordinates_ : nullptr; }
+  /// serf.go GetCachedCoordinate: what the member said of itself in its last ack, as far as CoordinateCache keeps it;
+  /// for the own name the present one, once there was a measurement. Null if there is none.
+  const Coordinate* cached_coordinate(std::string_view name) const;
   const Directory& directory() const { return directory_; }
   Memberlist& memberlist() { return *memberlist_; }
   const Memberlist& memberlist() const { return *memberlist_; }
@@ -146,15 +150,18 @@ class Serf final : private Delegate {
   const BroadcastQueue& query_queue() const { return query_queue_; }
   /// Heap bytes of Serf's own view of the pool (not memberlist's), for the budget per pair.
   std::size_t view_bytes() const {
-    return members_.heap_bytes() + (coordinates_ ? coordinates_->heap_bytes() : 0);
+    return members_.heap_bytes() + (coordinates_ ? coordinates_->heap_bytes() : 0) + heard_.heap_bytes();
   }
 
  private:
+  friend struct SerfInspector;  // tests
+
   /// Hands everything on to the surroundings and remembers what is the current cause.
   class CauseTap final : public Actions {
    public:
     explicit CauseTap(Actions& next) : next_(next) {}
     SendStatus send_packet(const Endpoint& to, const Bytes& payload) override { return next_.send_packet(to, payload); }
+    std::string send_error() const override { return next_.send_error(); }
     StreamId dial(const Endpoint& to, Duration timeout) override { return next_.dial(to, timeout); }
     void stream_send(StreamId stream, const Bytes& payload) override { next_.stream_send(stream, payload); }
     void stream_close(StreamId stream) override { next_.stream_close(stream); }
@@ -252,6 +259,7 @@ class Serf final : private Delegate {
   void await_removal(Instant now, Bytes message, std::uint32_t token, Cause cause);
   void leave_memberlist(Instant now);
   void leave_due(Instant now);
+  void give_up_leaving(std::string_view error);
   void commands_due(Instant now);
 
   // serf_state.cpp
@@ -308,6 +316,8 @@ class Serf final : private Delegate {
   BroadcastQueue intent_queue_, event_queue_, query_queue_;
   BroadcastTag last_tag_ = 0;
   std::optional<CoordinateClient> coordinates_;
+  CoordinateCache heard_;
+  bool measured_ = false;  ///< the own coordinate has been updated
   Rng reconnect_draw_, relay_draw_;
 
   Instant reap_at_ = Instant::never();

@@ -128,14 +128,22 @@ void Serf::leave_memberlist(Instant now) {
 void Serf::leave_done(Instant now, const std::optional<Error>& error) {
   now_ = now;
   if (leave_phase_ != LeavePhase::kMemberlist) return;
+  if (error && config_.leave_gives_up) return give_up_leaving(error->text);
   if (error) notice({.kind = SerfNoticeKind::kMemberlistLeaveTimedOut, .text = error->text});
   leave_phase_ = LeavePhase::kPropagate;
   leave_deadline_ = now + config_.leave_propagate_delay;
 }
 
+void Serf::give_up_leaving(std::string_view error) {
+  leave_phase_ = LeavePhase::kNone;
+  leave_deadline_ = Instant::never();
+  listener_.on_leave_failed(error, leave_cause_);
+}
+
 void Serf::leave_due(Instant now) {
   if (leave_phase_ == LeavePhase::kIntent && (leave_sent_ || leave_deadline_ <= now)) {
     actions_.because(leave_cause_);
+    if (!leave_sent_ && config_.leave_gives_up) return give_up_leaving("timeout while waiting for graceful leave");
     if (!leave_sent_) notice({.kind = SerfNoticeKind::kLeaveTimedOut});
     leave_memberlist(now);
     actions_.reset();

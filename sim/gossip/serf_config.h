@@ -19,6 +19,8 @@ struct SerfConfig {
 
   Duration broadcast_timeout = {5'000'000'000};
   Duration leave_propagate_delay = {1'000'000'000};  ///< Consul: 3 s
+  /// A leave whose broadcast does not get out ends with an error instead of going on: up to Serf 0.9.
+  bool leave_gives_up = false;
 
   Duration reap_interval = {15'000'000'000};
   Duration reconnect_interval = {30'000'000'000};

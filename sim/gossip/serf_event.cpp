@@ -34,6 +34,25 @@ std::string_view to_text(MemberEventKind kind) {
   return "unknown";
 }
 
+LogSeverity log_severity(SerfNoticeKind kind) {
+  switch (kind) {
+    case SerfNoticeKind::kCoordinateRejected:
+      return LogSeverity::kTrace;
+    case SerfNoticeKind::kReconnectThrottled:
+    case SerfNoticeKind::kLeaveIntentRefuted:
+      return LogSeverity::kDebug;
+    case SerfNoticeKind::kReconnectAttempt:
+      return LogSeverity::kInfo;
+    case SerfNoticeKind::kOwnNameConflict:
+    case SerfNoticeKind::kUndecodable:
+    case SerfNoticeKind::kPingUnreadable:
+    case SerfNoticeKind::kMergeUnreadable:
+      return LogSeverity::kError;
+    default:
+      return LogSeverity::kWarn;
+  }
+}
+
 std::string log_text(const SerfNotice& n, const Directory& directory) {
   const std::string name(directory.name(n.member));
   const std::string text(n.text);
@@ -74,6 +93,9 @@ std::string log_text(const SerfNotice& n, const Directory& directory) {
       return "[WARN] serf: reply for non-running query (LTime: " + limit + ", ID: " + value + ") From: " + text;
     case SerfNoticeKind::kCoordinateRejected:
       return "[TRACE] serf: Rejected coordinate from " + name;
+    case SerfNoticeKind::kPingUnreadable:
+      return n.value == 1 ? "[ERR] serf: Failed to decode coordinate from ping: malformed payload"
+                          : "[ERR] serf: Unsupported ping version: " + value;
     case SerfNoticeKind::kMergeUnreadable:
       return "[ERR] serf: Failed to decode remote state";
     case SerfNoticeKind::kShutdownUnleft:

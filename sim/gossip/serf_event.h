@@ -16,6 +16,7 @@
 #include "base/time.h"
 #include "gossip/directory.h"
 #include "gossip/serf_clock.h"
+#include "wire/serf_messages.h"
 
 namespace dcsim::gossip {
 
@@ -101,7 +102,8 @@ enum class SerfNoticeKind : std::uint8_t {
   kUnknownMessage,           ///< [WARN] serf: Received message of unknown type: %d; value = type
   kOrphanResponse,  ///< [WARN] serf: reply for non-running query (LTime: %d, ID: %d) From: %s; text, value = ID, limit
                     ///< = LTime
-  kCoordinateRejected,  ///< [TRACE] serf: Rejected coordinate from %s; member
+  kCoordinateRejected,  ///< [TRACE] serf: Rejected coordinate from %s; member; metric serf.coordinate.rejected
+  kPingUnreadable,      ///< [ERR] serf: Failed to decode coordinate from ping, or Unsupported ping version: %v; value = version
   kMergeUnreadable,     ///< [ERR] serf: Failed to decode remote state
   kShutdownUnleft,      ///< [WARN] serf: Shutdown without a Leave
 };
@@ -116,10 +118,20 @@ struct SerfNotice {
   std::string_view text{};  ///< valid during the call
 };
 
+/// The level of the kind's log line, known without building it.
+LogSeverity log_severity(SerfNoticeKind kind);
 /// The log line as Serf prints it, level and "serf: " included. Allocates; not for the hot path.
 std::string log_text(const SerfNotice& notice, const Directory& directory);
 /// Serf's log line of a member event ("[INFO] serf: EventMemberFailed: web-2 10.0.0.3").
 std::string log_text(const MemberEvent& event, const Member& member);
+
+/// Messages queued at a node: Serf's three queues and memberlist's own.
+struct QueueDepths {
+  std::size_t intent = 0;
+  std::size_t event = 0;
+  std::size_t query = 0;
+  std::size_t broadcasts = 0;
+};
 
 /// What Serf reports to whoever runs it, synchronously, in the order in which things happen. `cause` is the record
 /// that led to it (an accepted dead message, a suspicion's end, the command); none = whatever the surroundings hold as
@@ -136,6 +148,8 @@ class SerfListener {
   virtual void on_join_done(std::uint32_t token, std::uint32_t contacted, std::string_view error, Cause cause) = 0;
   /// The end of a `leave`: the node is in state left and may be shut down.
   virtual void on_leave_done(Cause cause) = 0;
+  /// A `leave` gave up with Serf's error (SerfConfig::leave_gives_up); the node stays in state leaving.
+  virtual void on_leave_failed(std::string_view error, Cause cause) { static_cast<void>(error), on_leave_done(cause); }
   /// The end of a `force_leave` or `set_tags`: broadcast out, or Serf's timeout text.
   virtual void on_command_done(std::uint32_t token, std::string_view error, Cause cause) {
     static_cast<void>(token), static_cast<void>(error), static_cast<void>(cause);
@@ -149,6 +163,20 @@ class SerfListener {
     return {};
   }
   virtual void on_query(const Query& query, Cause cause) { static_cast<void>(query), static_cast<void>(cause); }
+
+  // For measurements only.
+  /// A Serf message came (delegate.go NotifyMsg) or goes out with a packet (GetBroadcasts); bytes without memberlist's.
+  // Hot: once per message.
+  virtual void on_message(bool sent, std::size_t bytes) { static_cast<void>(sent), static_cast<void>(bytes); }
+  /// The own coordinate was updated (ping_delegate.go NotifyPingComplete).
+  // Hot: once per probe.
+  virtual void on_coordinate(const wire::serf::Coordinate& before, const wire::serf::Coordinate& after) {
+    static_cast<void>(before), static_cast<void>(after);
+  }
+  /// A query that was not heard of before, of the application or of Serf itself.
+  virtual void on_query_received(std::string_view name) { static_cast<void>(name); }
+  /// Every QueueCheckInterval (serf.go checkQueueDepth, memberlist.go checkBroadcastQueueDepth).
+  virtual void on_queues_checked(const QueueDepths& depths) { static_cast<void>(depths); }
 };
 
 /// The application's veto over members (Serf MergeDelegate; Consul's segment and datacenter gate). Asked with the whole

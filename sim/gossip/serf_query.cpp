@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/regex.h"
 #include "gossip/serf.h"
-#include "gossip/serf_regex.h"
 
 namespace dcsim::gossip {
 
@@ -29,6 +29,7 @@ bool Serf::on_query(Instant now, const wire::serf::Query& query) {
     default:
       return false;
   }
+  listener_.on_query_received(query.name);
   const bool rebroadcast = (query.flags & wire::serf::kQueryFlagNoBroadcast) == 0;
   if (!passes_filters(query)) return rebroadcast;
   if ((query.flags & wire::serf::kQueryFlagAck) != 0) respond(query, wire::serf::kQueryFlagAck, {});

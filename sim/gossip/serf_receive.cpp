@@ -12,6 +12,7 @@ void Serf::notify_msg(Instant now, ByteView message) {
   // Hot: once per gossiped Serf message, mostly an intent that is known already.
   now_ = now;
   if (message.empty()) return;
+  listener_.on_message(false, message.size());
   const ByteView body = message.subspan(1);
   switch (static_cast<MessageType>(message[0])) {
     case MessageType::kLeave:

@@ -208,6 +208,7 @@ void Serf::prune_waits_due(Instant now) {
 
 void Serf::erase(MemberId id, bool forced) {
   if (coordinates_) coordinates_->forget(id.value);
+  heard_.forget(id.value);
   report(MemberEventKind::kReap, id, members_.status(id), false, forced);
   members_.erase(id);
 }

@@ -22,15 +22,17 @@ std::size_t Memberlist::stream_at(StreamId id) const {
   return kNowhere;
 }
 
-void Memberlist::open_stream(StreamId id, Role role, const Endpoint& peer, Instant deadline, MemberId member) {
+void Memberlist::open_stream(Instant now, StreamId id, Role role, const Endpoint& peer, Instant deadline, MemberId member) {
   DCSIM_CHECK(stream_at(id) == kNowhere);
   const bool inbound = role == Role::kInbound;
-  Stream stream{wire::StreamParser(inbound, {config_.label, config_.skip_inbound_label_check})};
+  const wire::LabelPolicy label{config_.label, config_.skip_inbound_label_check};
+  Stream stream{wire::StreamParser(inbound, label, wire::Encrypted::kRefused)};
   stream.id = id;
   stream.role = role;
   stream.connected = inbound;
   stream.peer = peer;
   stream.member = member;
+  stream.started = now;
   stream.deadline = deadline;
   streams_.push_back(std::move(stream));
   streams_deadline_ = std::min(streams_deadline_, deadline);
@@ -57,7 +59,7 @@ void Memberlist::on_stream_accepted(Instant now, StreamId stream, const Endpoint
     note_peer(NoticeKind::kStreamDropped, {}, from, 0, 0, "too many open connections");
     actions_.stream_close(stream);
   } else {
-    open_stream(stream, Role::kInbound, from, now + config_.tcp_timeout);
+    open_stream(now, stream, Role::kInbound, from, now + config_.tcp_timeout);
   }
   settle(now, outer);
 }
@@ -87,6 +89,7 @@ void Memberlist::on_stream_connected(Instant now, StreamId id) {
       stream.deadline = now + config_.tcp_timeout;
       update_streams_deadline();
       note_peer(NoticeKind::kPushPullStarted, stream.member, stream.peer, 0, join ? 1 : 0);
+      stream.sent = static_cast<std::uint32_t>(table_.size());
       send_state(id, join, true);
     }
   }
@@ -170,17 +173,24 @@ void Memberlist::streams_due(Instant now) {
 
 // The parser will take no more of it.
 void Memberlist::stream_refused(Instant now, std::size_t at) {
-  const wire::StreamError error = streams_[at].parser.error();
-  if (streams_[at].role != Role::kInbound) return stream_broken(now, at, wire::text_of(error), true);
-  if (error == wire::StreamError::kNone) return stream_broken(now, at, "", true);
   const Stream& stream = streams_[at];
-  note_peer(NoticeKind::kStreamDropped, {}, stream.peer, 0, static_cast<std::uint32_t>(error), wire::text_of(error));
-  if (wire::answered_with_err(error)) {
-    workspace_.message.clear();
-    wire::encode(wire::Err{wire::text_of(error)}, workspace_.message);
-    reply(stream.id, workspace_.message);
-  }
+  const wire::StreamError error = stream.parser.error();
+  const std::string text = refusal_text(stream.parser);
+  if (stream.role != Role::kInbound) return stream_broken(now, at, text, true);
+  // To go-msgpack 2.x a connection that ends inside a compress message ends well.
+  const bool clean = error == wire::StreamError::kCutCompress && config_.int_style == wire::IntStyle::kNew;
+  if (error == wire::StreamError::kNone || clean) return stream_broken(now, at, "", true);
+  note_peer(NoticeKind::kStreamDropped, {}, stream.peer, 0, static_cast<std::uint32_t>(error), text);
+  if (wire::answered_with_err(error)) reply_error(stream.id, text);
   stream_broken(now, at, "", true);
+}
+
+std::string Memberlist::refusal_text(const wire::StreamParser& parser) const {
+  std::string text(wire::text_of(parser.error()));
+  if (parser.error() != wire::StreamError::kUnknownAlgorithm) return text;
+  text += " " + std::to_string(parser.algorithm());
+  if (config_.capital_errors()) text[0] = 'C';
+  return text;
 }
 
 // A stream ends without a complete frame. `close`: the surroundings do not know yet.
@@ -192,10 +202,8 @@ void Memberlist::stream_broken(Instant now, std::size_t at, std::string_view err
     case Role::kInbound:
       if (!error.empty()) note_peer(NoticeKind::kStreamDropped, {}, stream.peer, 0, 0, error);
       return;
-    case Role::kFallback:  // a dead node refuses: only what fails after connecting is worth a line
-      note_peer(NoticeKind::kFallbackFailed, stream.member, stream.peer, stream.seq_no, stream.connected ? 1 : 0,
-                error);
-      return;
+    case Role::kFallback:
+      return fallback_failed(stream, error);
     case Role::kPushPull:
     case Role::kJoin:
       return exchange_over(now, stream, error);

@@ -1,12 +1,13 @@
 #pragma once
 #include <cstdint>
 #include <memory>
-#include <regex>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "net/observer.h"
 #include "trace/metrics.h"
+#include "trace/pattern.h"
 #include "trace/pcapng.h"
 
 namespace dcsim::host {
@@ -38,7 +39,7 @@ class Capture {
  private:
   struct Matcher {
     trace::MatcherSpec spec;
-    std::regex regex;
+    std::optional<trace::Pattern> pattern;
   };
   Capture(World& world, const CaptureSpec& spec, const std::string& path) : world_(world), spec_(spec), writer_(path, spec.snaplen) {}
   bool matches(HostId at, const net::PacketInfo& packet, net::LinkId link) const;

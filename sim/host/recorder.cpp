@@ -43,6 +43,11 @@ void Recorder::ready() {
   views_.resize(world_.agent_count());
   down_since_.resize(world_.agent_count(), Instant::never());
   not_joined_since_.resize(world_.agent_count(), Instant::never());
+  leaves_.resize(world_.agent_count());
+  for (std::uint32_t i = 0; i < agent_names_.size(); ++i) {
+    if (agent_names_[i].index() >= agents_by_name_.size()) agents_by_name_.resize(agent_names_[i].index() + 1, AgentId::none());
+    agents_by_name_[agent_names_[i].index()] = AgentId{i};
+  }
 }
 
 void Recorder::set_capture(Capture* capture) {
@@ -78,6 +83,20 @@ std::uint64_t Recorder::end_of(const Endpoint& endpoint, HostId host) const {
   return trace::pack_endpoint(party(endpoint, host), endpoint.port);
 }
 
+std::uint64_t Recorder::source_of(const net::PacketInfo& p) const {
+  if (p.from_host.valid() || p.protocol != net::Protocol::kIcmp || !world_.agent_at(p.from.address).valid()) return end_of(p.from, p.from_host);
+  // A router without an address of its own borrowed the receiver's.
+  return trace::pack_endpoint(name(p.made_by.valid() ? world_.network().firewall(p.made_by).name() : "router"), 0);
+}
+
+NameId Recorder::what_of(const net::PacketInfo& p) const {
+  if (p.protocol == net::Protocol::kUdp) [[likely]] return message_name(p);
+  const bool icmp = p.protocol == net::Protocol::kIcmp;
+  if (!icmp && !p.made_by.valid()) return {};
+  const std::string_view kind = icmp ? net::name_of(p.icmp) : net::name_of(net::RejectWith::kTcpReset);
+  return p.made_by.valid() ? name(fmt::format("{} by {}", kind, world_.network().firewall(p.made_by).name())) : name(kind);
+}
+
 NameId Recorder::message_name(const net::PacketInfo& packet) const {
   if (packet.protocol != net::Protocol::kUdp || !packet.payload || packet.payload->empty()) return {};
   const std::size_t type = packet.payload->data()[0];
@@ -90,27 +109,17 @@ trace::Proto proto_of(net::Protocol p) {
   return p == net::Protocol::kUdp ? trace::Proto::kUdp : p == net::Protocol::kTcp ? trace::Proto::kTcp : trace::Proto::kIcmp;
 }
 
-trace::DropReason reason_of(net::DropReason r) {
-  using N = net::DropReason;
-  using T = trace::DropReason;
-  switch (r) {
-    case N::kNone: return T::kNone;
-    case N::kFirewall:
-    case N::kReject:
-    case N::kPermission: return T::kFirewall;
-    case N::kLoss: return T::kLinkLoss;
-    case N::kCorrupt: return T::kChecksum;
-    case N::kQueueFull: return T::kQueueFull;
-    case N::kMtu: return T::kMtu;
-    case N::kLinkDown: return T::kLinkDown;
-    case N::kPartition: return T::kPartition;
-    case N::kNoRoute:
-    case N::kNoHost:
-    case N::kNat: return T::kNoRoute;
-    case N::kNoListener: return T::kNoListener;
-    case N::kHostDown: return T::kHostDown;
-    default: return T::kNotForUs;
+trace::RejectWith reject_of(const std::optional<net::RejectWith>& answer) {
+  using N = net::RejectWith;
+  using T = trace::RejectWith;
+  if (!answer) return T::kNone;
+  switch (*answer) {
+    case N::kTcpReset: return T::kTcpReset;
+    case N::kIcmpPortUnreachable: return T::kIcmpPort;
+    case N::kIcmpHostUnreachable: return T::kIcmpHost;
+    case N::kIcmpAdminProhibited: return T::kIcmpAdmin;
   }
+  return T::kNone;
 }
 
 trace::SocketError socket_error_of(net::SocketError e) {
@@ -135,9 +144,9 @@ trace::SocketError socket_error_of(net::SocketError e) {
 
 // Hot: once per packet; one record, no text.
 Cause Recorder::packet_sent(Instant at, const net::PacketInfo& p) {
-  const Cause c = tracer_.append(at, Ev::kPacketSent, party(p.from, p.from_host),
-                                 fields::packet(proto_of(p.protocol), p.ip_bytes, end_of(p.from, p.from_host), end_of(p.to, p.to_host),
-                                                message_name(p), p.tcp.seq, p.tcp.flags), p.cause);
+  const Cause c = tracer_.append(at, Ev::kPacketSent, node_of(p.from_host),
+                                 fields::packet(proto_of(p.protocol), p.ip_bytes, source_of(p), end_of(p.to, p.to_host), what_of(p),
+                                                p.tcp.seq, p.tcp.flags), p.cause);
   count_packet(at, p, p.from_host, true);
   if (capture_) [[unlikely]] capture_->sent(at, p);
   return c;
@@ -146,8 +155,8 @@ Cause Recorder::packet_sent(Instant at, const net::PacketInfo& p) {
 // Hot: once per packet.
 Cause Recorder::packet_delivered(Instant at, const net::PacketInfo& p) {
   const Cause c = tracer_.append(at, Ev::kPacketDelivered, party(p.to, p.to_host),
-                                 fields::packet(proto_of(p.protocol), p.ip_bytes, end_of(p.from, p.from_host), end_of(p.to, p.to_host),
-                                                message_name(p), p.tcp.seq, p.tcp.flags), p.cause);
+                                 fields::packet(proto_of(p.protocol), p.ip_bytes, source_of(p), end_of(p.to, p.to_host), what_of(p),
+                                                p.tcp.seq, p.tcp.flags), p.cause);
   count_packet(at, p, p.to_host, false);
   if (capture_) [[unlikely]] capture_->delivered(at, p);
   return c;
@@ -164,9 +173,10 @@ Cause Recorder::packet_dropped(Instant at, const net::PacketInfo& p, const net::
     culprit = name(world_.network().partition_name(drop.partition));
   }
   const bool rejected = drop.reason == net::DropReason::kReject;
-  const Cause c = tracer_.append(at, rejected ? Ev::kPacketRejected : Ev::kPacketDropped, party(p.from, p.from_host),
-                                 fields::verdict(proto_of(p.protocol), p.ip_bytes, end_of(p.from, p.from_host), end_of(p.to, p.to_host),
-                                                 rejected ? 0 : static_cast<std::uint16_t>(reason_of(drop.reason)), culprit, rule),
+  const Cause c = tracer_.append(at, rejected ? Ev::kPacketRejected : Ev::kPacketDropped, node_of(p.from_host),
+                                 fields::verdict(proto_of(p.protocol), p.ip_bytes, source_of(p), end_of(p.to, p.to_host),
+                                                 rejected ? static_cast<std::uint16_t>(reject_of(drop.answer)) : static_cast<std::uint16_t>(drop.reason),
+                                                 culprit, rule),
                                  p.cause);
   if (drop.firewall.valid()) count_firewall(at, rejected ? Series::kFwReject : Series::kFwDrop, p, drop.firewall, drop.rule);
   if (metrics_.wanted(Series::kPacketDrop)) {
@@ -187,8 +197,8 @@ Cause Recorder::packet_dropped(Instant at, const net::PacketInfo& p, const net::
 }
 
 Cause Recorder::packet_duplicated(Instant at, const net::PacketInfo& p, net::LinkId link, std::uint64_t) {
-  return tracer_.append(at, Ev::kPacketDuplicated, party(p.from, p.from_host),
-                        fields::verdict(proto_of(p.protocol), p.ip_bytes, end_of(p.from, p.from_host), end_of(p.to, p.to_host), 0,
+  return tracer_.append(at, Ev::kPacketDuplicated, node_of(p.from_host),
+                        fields::verdict(proto_of(p.protocol), p.ip_bytes, source_of(p), end_of(p.to, p.to_host), 0,
                                         name(world_.network().link_name(link))), p.cause);
 }
 
@@ -196,33 +206,44 @@ Cause Recorder::firewall_verdict(Instant at, const net::PacketInfo& p, const net
   if (v.kind != net::VerdictKind::kAccept) return {};  // packet_dropped tells it
   count_firewall(at, Series::kFwAccept, p, v.firewall, v.rule);
   if (!v.log) return {};
-  return tracer_.append(at, Ev::kFwAccept, party(p.from, p.from_host),
-                        fields::verdict(proto_of(p.protocol), p.ip_bytes, end_of(p.from, p.from_host), end_of(p.to, p.to_host), 0,
+  return tracer_.append(at, Ev::kFwAccept, node_of(p.from_host),
+                        fields::verdict(proto_of(p.protocol), p.ip_bytes, source_of(p), end_of(p.to, p.to_host), 0,
                                         name(world_.network().firewall(v.firewall).name()),
                                         name(world_.network().firewall(v.firewall).rule_name(v.rule))), p.cause);
 }
 
-void Recorder::packet_hop(Instant at, const net::PacketInfo& p, net::LinkId link) {
+void Recorder::packet_hop(Instant at, const net::PacketInfo& p, net::LinkId link, bool backward) {
   for (const Series s : {Series::kLinkTx, Series::kLinkBytes}) {
     if (!metrics_.wanted(s)) continue;
     trace::LabelValues l;
     slot(s, l, "link", name(world_.network().link_name(link)));
+    slot(s, l, "direction", name(backward ? "backward" : "forward"));
     metrics_.count(at, s, l, s == Series::kLinkTx ? 1 : p.ip_bytes);
   }
   if (capture_) capture_->hop(at, p, link);
 }
 
+void Recorder::count_connection(Instant at, Series series, NameId node, const Endpoint& to, std::string_view reason) {
+  if (!metrics_.wanted(series)) return;
+  trace::LabelValues l;
+  l.observer = node;
+  slot(series, l, "to", party(to));
+  slot(series, l, "port", name(std::to_string(to.port)));
+  if (!reason.empty()) slot(series, l, "reason", name(reason));
+  metrics_.count(at, series, l);
+}
+
+Cause Recorder::connection_opened(Instant at, HostId host, const Endpoint& local, const Endpoint& remote, bool accepted) {
+  const NameId node = agent_names_[host.index()];
+  if (!accepted) count_connection(at, Series::kConnOpened, node, remote, {});
+  return tracer_.append(at, accepted ? Ev::kConnAccepted : Ev::kConnEstablished, node,
+                        fields::connection(end_of(local, host), end_of(remote, HostId::none())), world_.engine().cause());
+}
+
 Cause Recorder::connection_failed(Instant at, HostId host, const Endpoint& local, const Endpoint& remote, net::SocketError error) {
   const NameId node = agent_names_[host.index()];
   const Ev ev = error == net::SocketError::kRefused ? Ev::kConnRefused : error == net::SocketError::kTimedOut ? Ev::kConnTimeout : Ev::kConnReset;
-  if (metrics_.wanted(Series::kConnFailed)) {
-    trace::LabelValues l;
-    l.observer = node;
-    slot(Series::kConnFailed, l, "to", party(remote));
-    slot(Series::kConnFailed, l, "port", name(std::to_string(remote.port)));
-    slot(Series::kConnFailed, l, "reason", name(net::text_of(error)));
-    metrics_.count(at, Series::kConnFailed, l);
-  }
+  count_connection(at, Series::kConnFailed, node, remote, net::text_of(error));
   if (ev == Ev::kConnReset && socket_error_of(error) != trace::SocketError::kReset) {
     return tracer_.append(at, Ev::kSocketError, node,
                           {static_cast<std::uint16_t>(socket_error_of(error)), 0, end_of(local, host), end_of(remote, HostId::none()), 0},
@@ -270,7 +291,7 @@ void Recorder::slot(Series series, trace::LabelValues& values, std::string_view 
 
 // --- Lives of processes --------------------------------------------------------------------------------------------
 
-void Recorder::agent_started(const Process& p) {
+Cause Recorder::agent_started(const Process& p) {
   const AgentSpec& spec = world_.spec(p.id());
   const NameId node = agent_name(p.id());
   trace::Fields f;
@@ -278,7 +299,7 @@ void Recorder::agent_started(const Process& p) {
   f.b = trace::pack(name(spec.zone), name(spec.dc));
   f.c = trace::pack(name(spec.config.segment), name(spec.config.advertise.text()));
   f.d = trace::pack(name(spec.config.kind == consul::AgentKind::kSerf ? "serf" : "consul"));
-  record(Ev::kAgentStart, node, f);
+  const Cause started = record(Ev::kAgentStart, node, f);
   down_since_[p.id().index()] = Instant::never();
   not_joined_since_[p.id().index()] = now();
   if (metrics_.wanted(Series::kAgentUp)) {
@@ -297,6 +318,7 @@ void Recorder::agent_started(const Process& p) {
     views[i].pool = i == 0 ? name("lan") : views[i].segment_pool;
     pool_joined(p, consul::PoolId{static_cast<std::uint32_t>(i)});
   }
+  return started;
 }
 
 void Recorder::pools_opened(const Process& p) {
@@ -322,6 +344,7 @@ void Recorder::agent_down(const Process& p) {
   const NameId node = agent_name(p.id());
   down_since_[p.id().index()] = now();
   not_joined_since_[p.id().index()] = Instant::never();
+  leaves_[p.id().index()] = {};
   for (std::uint32_t i = 0; i < views_[p.id().index()].size(); ++i) {
     const consul::PoolId pool{i};
     pool_left(p, pool);
@@ -348,16 +371,35 @@ void Recorder::agent_down(const Process& p) {
   }
 }
 
-void Recorder::socket_overflow(const Process& p, const Endpoint& from, const Bytes& payload) {
-  trace::Fields f = fields::verdict(trace::Proto::kUdp, static_cast<std::uint32_t>(payload.size()), end_of(from, HostId::none()),
-                                    trace::pack_endpoint(agent_name(p.id()), 0),
-                                    static_cast<std::uint16_t>(trace::DropReason::kBufferFull), {});
-  tracer_.append(now(), Ev::kPacketDropped, agent_name(p.id()), f, world_.engine().cause());
+void Recorder::dial_timed_out(const Process& p, const Endpoint& local, const Endpoint& to) {
+  constexpr std::string_view kWhy = "i/o timeout";
+  count_connection(now(), Series::kConnFailed, agent_name(p.id()), to, kWhy);
+  record(Ev::kConnTimeout, agent_name(p.id()),
+         fields::connection(end_of(local, p.host()), end_of(to, HostId::none()), {}, name(kWhy)));
 }
 
-void Recorder::dial_timed_out(const Process& p, const Endpoint& to) {
-  record(Ev::kConnTimeout, agent_name(p.id()),
-         fields::connection(trace::pack_endpoint(agent_name(p.id()), 0), end_of(to, HostId::none()), {}, name("i/o timeout")));
+void Recorder::leaving(const Process& p) { leaves_[p.id().index()].asked = world_.engine().cause(); }
+
+// --- Faults of machines --------------------------------------------------------------------------------------------
+
+void Recorder::clock_changed(AgentId agent, Duration shift, std::int64_t drift) {
+  trace::Fields f = fields::names(name("clock"), {}, {}, 0, shift);
+  f.b = static_cast<std::uint64_t>(drift);  // billionths are nanoseconds a second
+  tracer_.append(now(), Ev::kClock, agent_name(agent), f, world_.engine().cause());
+}
+
+void Recorder::clock_ended(AgentId agent) {
+  tracer_.append(now(), Ev::kClockEnd, agent_name(agent), fields::names(name("clock")), world_.engine().cause());
+}
+
+void Recorder::slowed(AgentId agent, std::string_view what, std::uint64_t permille) {
+  trace::Fields f = fields::names(name(what));
+  f.b = permille;
+  tracer_.append(now(), Ev::kSlow, agent_name(agent), f, world_.engine().cause());
+}
+
+void Recorder::slow_ended(AgentId agent, std::string_view what) {
+  tracer_.append(now(), Ev::kSlowEnd, agent_name(agent), fields::names(name(what)), world_.engine().cause());
 }
 
 void Recorder::log(const Process& p, consul::LogLevel level, std::string_view line) {

@@ -47,34 +47,64 @@ void Recorder::count(Series series, const Process& process, consul::PoolId pool,
 // --- memberlist ----------------------------------------------------------------------------------------------------
 
 Cause Recorder::notice(const Process& p, consul::PoolId pool, const gossip::Notice& n) {
+  const Cause record = memberlist_notice(p, pool, n);
+  // An agent logs from the level INFO on, unless it is told otherwise.
+  if (gossip::log_severity(n) >= gossip::LogSeverity::kInfo) [[unlikely]] {
+    library_log(p, pool, "memberlist", log_text(n, p.agent().serf(pool).directory()), record);
+  }
+  return record;
+}
+
+Cause Recorder::library_log(const Process& p, consul::PoolId pool, std::string_view library, std::string_view line, Cause cause) {
+  const auto space = line.find(' ');
+  const std::string_view level = line.substr(0, space);
+  std::string text(line.substr(space + 1));
+  const consul::AgentConfig& config = p.agent().config();
+  if (config.kind == consul::AgentKind::kConsul) {
+    text = fmt::format("agent.{}.{}.lan: {}", config.server ? "server" : "client", library, text);
+  }
+  return tracer_.append(now(), Ev::kLog, agent_name(p.id()),
+                 fields::log(level == "[ERR]" ? trace::LogLevel::kError : level == "[WARN]" ? trace::LogLevel::kWarn : trace::LogLevel::kInfo,
+                             name(text), view(p, pool).pool),
+                 cause.record != 0 ? cause : world_.engine().cause());
+}
+
+Cause Recorder::memberlist_notice(const Process& p, consul::PoolId pool, const gossip::Notice& n) {
   const NameId node = agent_name(p.id());
   const NameId member = member_name(p, pool, n.member);
   const NameId pool_id = view(p, pool).pool;
   const Cause parent = world_.engine().cause();
+  View& v = view(p, pool);
   const auto probe = [&](Ev ev, Duration d = {}, NameId relay = {}, std::uint16_t missing = 0) {
-    return tracer_.append(now(), ev, node, fields::probe(member, pool_id, static_cast<std::uint32_t>(n.value), d, relay, 0, missing), parent);
+    return tracer_.append(now(), ev, node, fields::probe(member, pool_id, v.probe_seq, d, relay, 0, missing), parent);
   };
+  const auto waited = [&] { return now() - v.probe_since; };
   switch (n.kind) {
-    case NoticeKind::kProbeSent: return probe(Ev::kProbeSent);
+    case NoticeKind::kProbeSent:
+      v.probe_seq = static_cast<std::uint32_t>(n.value);
+      v.probe_since = now();
+      return probe(Ev::kProbeSent, p.agent().serf(pool).memberlist().config().probe_timeout);
     case NoticeKind::kProbeAcked:
       if (metrics_.wanted(Series::kMemberlistProbeNode)) {
         metrics_.observe(now(), Series::kMemberlistProbeNode, labels(Series::kMemberlistProbeNode, p, pool, member), static_cast<double>(n.value) / 1e6);
       }
-      return tracer_.append(now(), Ev::kProbeAcked, node, fields::probe(member, pool_id, 0, Duration{n.value}), parent);
+      return probe(Ev::kProbeAcked, Duration{n.value});
     case NoticeKind::kProbeAckedLate:
-      return tracer_.append(now(), Ev::kProbeAcked, node, fields::probe(member, pool_id, 0, Duration{n.value}), parent);
+      observe(Series::kMemberlistProbeNode, p, pool, static_cast<double>(n.value) / 1e6, member);
+      return probe(Ev::kProbeAcked, Duration{n.value});
     case NoticeKind::kProbeTimeout:
       count(Series::kProbeTimeout, p, pool, member);
-      return tracer_.append(now(), Ev::kProbeTimeout, node, fields::probe(member, pool_id, 0), parent);
+      return probe(Ev::kProbeTimeout, waited());
     case NoticeKind::kIndirectSent:
-      return tracer_.append(now(), Ev::kProbeIndirect, node, fields::probe(member, pool_id, 0, {}, member_name(p, pool, n.other)), parent);
+      return probe(Ev::kProbeIndirect, {}, member_name(p, pool, n.other));
     case NoticeKind::kFallbackAcked:
       count(Series::kProbeTcpOnly, p, pool, member);
-      return tracer_.append(now(), Ev::kProbeTcpOnly, node, fields::probe(member, pool_id, 0), parent);
+      observe(Series::kMemberlistProbeNode, p, pool, waited().seconds() * 1e3, member);
+      return probe(Ev::kProbeTcpOnly, waited());
     case NoticeKind::kProbeFailed:
       count(Series::kProbeFailed, p, pool, member);
-      return tracer_.append(now(), Ev::kProbeFailed, node,
-                            fields::probe(member, pool_id, 0, {}, {}, 0, static_cast<std::uint16_t>(std::max<std::int64_t>(0, n.value - n.aux))), parent);
+      observe(Series::kMemberlistProbeNode, p, pool, waited().seconds() * 1e3, member);
+      return probe(Ev::kProbeFailed, waited(), {}, static_cast<std::uint16_t>(std::max<std::int64_t>(0, n.value - n.aux)));
     case NoticeKind::kProbeDegraded: count(Series::kMemberlistDegradedProbe, p, pool); return {};
     case NoticeKind::kSuspectAccepted:
     case NoticeKind::kSuspectConfirmed:
@@ -96,9 +126,10 @@ Cause Recorder::notice(const Process& p, consul::PoolId pool, const gossip::Noti
       f.b = trace::pack(pool_id);
       return tracer_.append(now(), Ev::kHealthScore, node, f, parent);
     }
+    case NoticeKind::kGossipSent: observe(Series::kMemberlistGossip, p, pool, 0); return {};
     case NoticeKind::kAliveIgnored: {
       const NameId gate = name(n.text);
-      const NameId who = member.valid() ? member : name("");
+      const NameId who = member.valid() ? member : name(n.name);
       return tracer_.append(now(), Ev::kAliveIgnored, node, fields::claim(who, pool_id, gate, 0), parent);
     }
     case NoticeKind::kPacketDropped:
@@ -165,6 +196,7 @@ Cause Recorder::suspicion(const Process& p, consul::PoolId pool, const gossip::N
 Cause Recorder::refutation(const Process& p, consul::PoolId pool, const gossip::Notice& n, trace::Accusation accusation) {
   const NameId self = agent_name(p.id());
   count(Series::kRefute, p, pool, self, member_name(p, pool, n.other));
+  if (n.kind == NoticeKind::kRefutedAlive) count(Series::kMemberlistMsgAlive, p, pool, self);  // state.go aliveNode counts it
   return tracer_.append(now(), Ev::kRefute, self,
                         fields::claim(self, view(p, pool).pool, member_name(p, pool, n.other), static_cast<std::uint32_t>(n.value), 0, {}, accusation),
                         world_.engine().cause());
@@ -205,21 +237,43 @@ Cause Recorder::stream_notice(const Process& p, consul::PoolId pool, const gossi
   const NameId peer = n.peer.address.empty() ? member : party(n.peer);
   const bool join = n.aux != 0;
   const auto append = [&](Ev ev, const trace::Fields& f) { return tracer_.append(now(), ev, node, f, world_.engine().cause()); };
+  const auto join_ended = [&](Cause record) {
+    view(p, pool).join_result = record;
+    view(p, pool).join_result_at = now();
+    return record;
+  };
   switch (n.kind) {
+    case NoticeKind::kStateSent: state_sent(p, pool, n.value); return {};
+    case NoticeKind::kStateReceived: observe(Series::kMemberlistSizeRemote, p, pool, static_cast<double>(n.value)); return {};
+    case NoticeKind::kPushPullStarted: count(Series::kMemberlistTcpConnect, p, pool); return {};
     case NoticeKind::kPushPullFinished:
-      count(Series::kPushPull, p, pool, peer);
-      return append(Ev::kPushPull, fields::push_pull(peer, pool_id, join, 0, static_cast<std::uint32_t>(n.value)));
+      if (metrics_.wanted(Series::kPushPull)) {
+        auto l = labels(Series::kPushPull, p, pool, peer);
+        slot(Series::kPushPull, l, "kind", name(join ? "join" : "periodic"));
+        metrics_.count(now(), Series::kPushPull, l);
+      }
+      if (!join) observe(Series::kMemberlistPushPullNode, p, pool, n.elapsed.seconds() * 1e3, peer);
+      return append(Ev::kPushPull, fields::push_pull(peer, pool_id, join, n.sent, static_cast<std::uint32_t>(n.value), n.elapsed));
     case NoticeKind::kPushPullFailed:
-      return append(Ev::kPushPullFailed, fields::push_pull(peer, pool_id, join, 0, 0, {}, name(n.text)));
+      observe(Series::kMemberlistPushPullNode, p, pool, n.elapsed.seconds() * 1e3, peer);
+      return append(Ev::kPushPullFailed, fields::push_pull(peer, pool_id, join, n.sent, 0, n.elapsed, name(n.text)));
     case NoticeKind::kMergeRefused: return join_rejected(p, pool, peer, peer, n.text);
     case NoticeKind::kJoinAddress: {
-      if (!join && !gate_reason(n.text).empty()) return join_rejected(p, pool, node, peer, n.text);
-      return append(join ? Ev::kJoinOk : Ev::kJoinFailed,
-                    fields::join(peer, pool_id, trace::pack_endpoint(peer, n.peer.port), {}, name(n.text), join));
+      observe(Series::kMemberlistPushPullNode, p, pool, n.elapsed.seconds() * 1e3, peer);
+      if (!join && !gate_reason(n.text).empty()) return join_ended(join_rejected(p, pool, node, peer, n.text));
+      return join_ended(append(join ? Ev::kJoinOk : Ev::kJoinFailed,
+                               fields::join(peer, pool_id, trace::pack_endpoint(peer, n.peer.port), n.elapsed, name(n.text), join)));
     }
     case NoticeKind::kJoinResolveFailed:
-      return append(Ev::kJoinFailed, fields::join(name(""), pool_id, 0, {}, name(n.text)));
-    case NoticeKind::kLeaveStarted: return append(Ev::kLeaveIntent, fields::intent(node, pool_id, 0));
+      return join_ended(append(Ev::kJoinFailed, fields::join(name(""), pool_id, 0, {}, name(n.text))));
+    case NoticeKind::kLeaveStarted: {
+      // memberlist leaves when Serf's intent is out, by a timer: what asked for it is remembered here.
+      const gossip::Serf& serf = p.agent().serf(pool);
+      Leave& leave = leaves_[p.id().index()];
+      const Cause cause = leave.intent.record != 0 ? leave.intent : leave.asked.record != 0 ? leave.asked : world_.engine().cause();
+      leave.intent = tracer_.append(now(), Ev::kLeaveIntent, node, fields::intent(node, pool_id, serf.table().status_ltime(serf.self())), cause);
+      return leave.intent;
+    }
     default: return {};
   }
 }
@@ -227,14 +281,9 @@ Cause Recorder::stream_notice(const Process& p, consul::PoolId pool, const gossi
 // --- Serf ----------------------------------------------------------------------------------------------------------
 
 Cause Recorder::serf_notice(const Process& p, consul::PoolId pool, const gossip::SerfNotice& n, Cause cause) {
-  const std::string text = log_text(n, p.agent().serf(pool).directory());
-  if (text.empty()) return {};
-  const auto level = text.starts_with("[ERR]") ? trace::LogLevel::kError : text.starts_with("[WARN]") ? trace::LogLevel::kWarn
-                   : text.starts_with("[INFO]") ? trace::LogLevel::kInfo : trace::LogLevel::kDebug;
-  if (level == trace::LogLevel::kDebug) return {};
-  const auto space = text.find(' ');
-  return tracer_.append(now(), Ev::kLog, agent_name(p.id()), fields::log(level, name(text.substr(space + 1)), view(p, pool).pool),
-                        cause.record != 0 ? cause : world_.engine().cause());
+  if (n.kind == gossip::SerfNoticeKind::kCoordinateRejected) count(Series::kSerfCoordinateRejected, p, pool);
+  if (gossip::log_severity(n.kind) < gossip::LogSeverity::kInfo) return {};
+  return library_log(p, pool, "serf", log_text(n, p.agent().serf(pool).directory()), cause);
 }
 
 Cause Recorder::member_event(const Process& p, consul::PoolId pool, const gossip::MemberEvent& e, Cause cause) {
@@ -254,17 +303,22 @@ Cause Recorder::member_event(const Process& p, consul::PoolId pool, const gossip
   const Row& row = kRows[static_cast<std::size_t>(e.kind)];
   const Cause parent = cause.record != 0 ? cause : world_.engine().cause();
   NameId address;
-  if (const auto m = p.agent().serf(pool).find(e.member)) address = name(m->endpoint.address.text());
+  if (const auto m = p.agent().serf(pool).find(e.member)) {
+    address = name(m->endpoint.address.text());
+    count_roles(p, pool, e, *m);
+  }
   const Cause c = tracer_.append(now(), row.ev, node, fields::member(member, v.pool, address), parent);
   count(row.series, p, pool, member);
+  // Serf counts who left by itself; a force-leave gives an event, but is not counted (serf.go handleNodeLeave).
+  if (e.kind == Kind::kLeave && !e.forced) count(Series::kSerfMemberLeft, p, pool, member);
   if (e.flap) {
     tracer_.append(now(), Ev::kMemberFlap, node, fields::member(member, v.pool, address), c);
     count(Series::kSerfMemberFlap, p, pool, member);
   }
   if (e.kind == Kind::kFailed && metrics_.wanted(Series::kDetectTime)) {
-    const auto it = std::find(agent_names_.begin(), agent_names_.end(), member);
-    if (it != agent_names_.end()) {
-      const Instant since = down_since_[static_cast<std::size_t>(it - agent_names_.begin())];
+    const AgentId agent = member.index() < agents_by_name_.size() ? agents_by_name_[member.index()] : AgentId::none();
+    if (agent.valid()) {
+      const Instant since = down_since_[agent.index()];
       if (since != Instant::never()) {
         metrics_.observe(now(), Series::kDetectTime, labels(Series::kDetectTime, p, pool, member), (now() - since).seconds());
       }
@@ -280,7 +334,8 @@ Cause Recorder::member_event(const Process& p, consul::PoolId pool, const gossip
 }
 
 Cause Recorder::joined(const Process& p, consul::PoolId pool, const consul::JoinReport& report) {
-  const NameId node = agent_name(p.id());
+  const View& v = view(p, pool);
+  const Cause result = v.join_result_at == now() ? v.join_result : Cause{};
   Instant& since = not_joined_since_[p.id().index()];
   if (report.contacted > 0) {
     if (since != Instant::never() && report.why != consul::JoinReport::Why::kFlood) {
@@ -289,15 +344,14 @@ Cause Recorder::joined(const Process& p, consul::PoolId pool, const consul::Join
       }
       since = Instant::never();
     }
-    return {};
+    return result;
   }
   if (metrics_.wanted(Series::kJoinFailed)) {
     auto l = labels(Series::kJoinFailed, p, pool);
     slot(Series::kJoinFailed, l, "error", name(report.error));
     metrics_.count(now(), Series::kJoinFailed, l);
   }
-  static_cast<void>(node);
-  return {};
+  return result;
 }
 
 // --- Convergence ---------------------------------------------------------------------------------------------------
@@ -320,12 +374,14 @@ void Recorder::pool_joined(const Process& p, consul::PoolId pool) {
   PoolState& state = pool_state(p, view(p, pool));
   state.views.push_back(&view(p, pool));
   recount(state);
+  pool_gauges(p, pool);
 }
 
 void Recorder::pool_left(const Process& p, consul::PoolId pool) {
   PoolState& state = pool_state(p, view(p, pool));
   std::erase(state.views, &view(p, pool));
   recount(state);
+  end_pool_gauges(p, pool);
 }
 
 void Recorder::update_alive(const Process& p, consul::PoolId pool) {

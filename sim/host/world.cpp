@@ -21,7 +21,7 @@ World::World(WorldSpec spec, NameTable& names, trace::Tracer& tracer, trace::Met
     processes_.push_back(std::make_unique<Process>(*this, id, HostId{static_cast<std::uint32_t>(i)}));
     agents_by_name_.emplace(spec_.agents[i].full_name, id);
   }
-  for (const std::uint16_t kind : {kWake, kDialExpired, kDialFailed, kServe}) engine_.on(kind, this, &World::dispatch);
+  for (const std::uint16_t kind : {kWake, kDialExpired, kDialFailed, kServe, kStored}) engine_.on(kind, this, &World::dispatch);
   recorder_->ready();
 }
 
@@ -35,6 +35,7 @@ void World::dispatch(void* self, const core::Event& event) {
     case kDialExpired: return process.dial_expired(event.arg);
     case kDialFailed: return process.dial_failed(event.arg);
     case kServe: return process.serve();
+    case kStored: return process.stored();
     default: DCSIM_CHECK(false);
   }
 }
@@ -93,7 +94,7 @@ bool World::resume(AgentId id) {
 
 consul::CommandId World::run(AgentId id, const std::vector<std::string>& words, CommandListener& listener) {
   const consul::CommandId command{next_command_++};
-  pending_.push_back({command.value, id, &listener});
+  pending_.push_back({command.value, id, &listener, engine_.cause()});
   process(id).run(command, words);
   return command;
 }
@@ -104,6 +105,11 @@ void World::command_done(Process& process, consul::CommandId command, const cons
   CommandListener* listener = it->listener;
   pending_.erase(it);
   listener->on_command_done(process.id(), command, result);
+}
+
+Cause World::cause_of(consul::CommandId command) const {
+  const auto it = std::find_if(pending_.begin(), pending_.end(), [&](const Pending& p) { return p.id == command.value; });
+  return it == pending_.end() ? Cause{} : it->cause;
 }
 
 void World::abandon_commands(AgentId id) {

@@ -39,6 +39,8 @@ struct WorldSpec {
   std::vector<AgentSpec> agents;
   std::map<std::string, std::vector<Address>, std::less<>> dns;
   std::uint64_t seed = 1;
+  /// False: agents have no RPC port, so no Raft, no catalog: only their gossip runs, as benchmarks of it need.
+  bool rpc = true;
 };
 
 /// Receives the end of commands.
@@ -59,6 +61,7 @@ class World {
   World& operator=(const World&) = delete;
 
   core::Engine& engine() { return engine_; }
+  bool rpc() const { return spec_.rpc; }
   const core::Engine& engine() const { return engine_; }
   net::Network& network() { return *network_; }
   const net::Network& network() const { return *network_; }
@@ -94,12 +97,14 @@ class World {
   Watch* watch() const { return watch_; }
 
   // For Process
-  enum Kind : std::uint16_t { kWake = core::kHostKinds, kDialExpired, kDialFailed, kServe, kSample };
+  enum Kind : std::uint16_t { kWake = core::kHostKinds, kDialExpired, kDialFailed, kServe, kSample, kStored };
   core::EventHandle schedule(const Process& process, Instant at, Kind kind, std::uint32_t arg = 0);
   gossip::Directory& directory(std::string_view pool);
   gossip::SerfWorkspace& workspace() { return workspace_; }
   Result<std::vector<Address>> resolve(std::string_view name) const;
   void command_done(Process& process, consul::CommandId command, const consul::CommandResult& result);
+  /// What was current when a command that has not ended was run.
+  Cause cause_of(consul::CommandId command) const;
   /// The agent died under its commands: each ends as a client sees a closed connection.
   void abandon_commands(AgentId id);
 
@@ -120,6 +125,7 @@ class World {
     std::uint32_t id;
     AgentId agent;
     CommandListener* listener;
+    Cause cause;
   };
   std::vector<Pending> pending_;
   std::uint32_t next_command_ = 1;

@@ -159,6 +159,38 @@ consul::RawValue raw_of(const scenario::ConfigValue& v, std::vector<SourceSpan>&
   return out;
 }
 
+/// Two listeners of one agent on one port (builder.go addrUnique). Segments' ports are held against these by build_config.
+std::vector<consul::ConfigProblem> port_clashes(const consul::AgentConfig& config, const scenario::ConfigValue& keys, const std::vector<SourceSpan>& spans) {
+  if (config.kind != consul::AgentKind::kConsul || !config.server) return {};  // clients only gossip on theirs
+  const auto place = [&](std::string_view key) {
+    const scenario::ConfigValue* ports = keys.find("ports");
+    const scenario::ConfigValue* port = ports ? ports->find(key) : nullptr;
+    for (std::size_t i = 0; port && i < spans.size(); ++i) {
+      if (spans[i].line == port->at.line && spans[i].column == port->at.column && spans[i].file == port->at.file) return static_cast<int>(i);
+    }
+    return 0;
+  };
+  std::vector<consul::ConfigProblem> out;
+  const auto clash = [&](const char* what, int port, const char* with, const char* key, const char* other) {
+    const int at = place(key);
+    out.push_back({fmt::format("{} address {}:{} already configured for {}", what, config.advertise.text(), port, with), at != 0 ? at : place(other), false});
+  };
+  if (config.serf_lan_port == config.rpc_port) clash("Serf Advertise LAN", config.serf_lan_port, "RPC Advertise", "serf_lan", "server");
+  if (config.serf_wan_port == config.rpc_port) clash("Serf Advertise WAN", config.serf_wan_port, "RPC Advertise", "serf_wan", "server");
+  if (config.serf_wan_port == config.serf_lan_port) clash("Serf Advertise WAN", config.serf_wan_port, "Serf Advertise LAN", "serf_wan", "serf_lan");
+  return out;
+}
+
+/// Where the key stands that a complaint about the whole begins with: "suspicion_mult must be in range".
+std::optional<SourceSpan> named_place(const scenario::ConfigValue& keys, std::string_view text) {
+  const std::string_view key = text.substr(0, text.find(' '));
+  for (const auto& entry : keys.entries) {
+    if (entry.key == key) return entry.value.at;
+    if (const auto inside = named_place(entry.value, text)) return inside;
+  }
+  return std::nullopt;
+}
+
 /// A random UUID (RFC 4122 version 4) that stays with the agent, as the data directory keeps it.
 std::string node_id(std::string_view agent) {
   Rng rng(0, agent, "node-id");
@@ -184,6 +216,19 @@ net::LinkAttributes build_link(const scenario::LinkAttributes& l) {
   out.queue = l.queue.value_or(0);
   out.mtu = l.mtu;
   return out;
+}
+
+net::PartitionMode build_mode(scenario::PartitionAction::Mode mode) {
+  using Mode = scenario::PartitionAction::Mode;
+  return mode == Mode::kDrop     ? net::PartitionMode::kDrop
+         : mode == Mode::kReject ? net::PartitionMode::kReject
+         : mode == Mode::kDelay  ? net::PartitionMode::kDelay
+                                 : net::PartitionMode::kQueue;
+}
+
+net::PartitionDirection build_direction(scenario::PartitionAction::Direction direction) {
+  using Direction = scenario::PartitionAction::Direction;
+  return direction == Direction::kBoth ? net::PartitionDirection::kBoth : direction == Direction::kTo ? net::PartitionDirection::kTo : net::PartitionDirection::kFrom;
 }
 
 net::RuleSpec build_rule(const scenario::FirewallRule& r, const scenario::Topology& t) {
@@ -224,9 +269,11 @@ consul::AgentConfig build_agent(const scenario::Topology& t, std::uint32_t index
   const scenario::ConfigValue merged = over ? scenario::merged(t.config(index), *over) : scenario::ConfigValue{};
   std::vector<SourceSpan> spans;
   const consul::RawValue keys = raw_of(over ? merged : t.config(index), spans);
+  // An agent without a place in its zone has been reported; its configuration is checked all the same.
+  const bool placed = agent.address.is_v4() && t.zones[agent.zone].cidr.bits >= 0;
   const std::vector<consul::Interface> interfaces = {
       {"lo", *Address::parse("127.0.0.1"), 8, true, false},
-      {"eth0", agent.address, t.zones[agent.zone].cidr.bits, true, true}};
+      {"eth0", placed ? agent.address : Address::v4(0x0A000001u), placed ? t.zones[agent.zone].cidr.bits : 8, true, true}};
   std::vector<consul::ConfigProblem> problems;
   const auto kind = agent.kind == scenario::AgentKind::kSerf ? consul::AgentKind::kSerf : consul::AgentKind::kConsul;
   consul::AgentConfig config = consul::build_config(kind, keys, agent.name, t.datacenters[agent.datacenter].name,
@@ -238,9 +285,12 @@ consul::AgentConfig build_agent(const scenario::Topology& t, std::uint32_t index
   if (std::none_of(problems.begin(), problems.end(), [](const auto& p) { return !p.warning; })) {
     if (const auto unusable = consul::gossip_problem(config)) problems.push_back({unusable->text, 0, false});
   }
+  const scenario::ConfigValue& given = over ? merged : t.config(index);
+  for (const consul::ConfigProblem& p : port_clashes(config, given, spans)) problems.push_back(p);
   for (const consul::ConfigProblem& p : problems) {
     const auto place = static_cast<std::size_t>(p.place);
-    const SourceSpan at = place < spans.size() && spans[place].line > 0 ? spans[place] : t.groups[agent.group].at;
+    SourceSpan at = place < spans.size() && spans[place].line > 0 ? spans[place] : t.groups[agent.group].at;
+    if (place == 0) at = named_place(given, p.text).value_or(at);
     out.push_back({p.warning ? "W0302" : "E0302", p.warning ? Diagnostic::Severity::kWarning : Diagnostic::Severity::kError, p.text, at, "", ""});
   }
   return config;

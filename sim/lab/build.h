@@ -24,5 +24,7 @@ consul::AgentConfig build_agent(const scenario::Topology& topology, std::uint32_
 net::RuleSpec build_rule(const scenario::FirewallRule& rule, const scenario::Topology& topology);
 
 net::LinkAttributes build_link(const scenario::LinkAttributes& link);
+net::PartitionMode build_mode(scenario::PartitionAction::Mode mode);
+net::PartitionDirection build_direction(scenario::PartitionAction::Direction direction);
 
 }  // namespace dcsim::lab

@@ -8,8 +8,27 @@
 #include "lab/build.h"
 #include "lab/run.h"
 #include "scenario/series_check.h"
+#include "scenario/suggest.h"
 
 namespace dcsim::lab {
+
+namespace {
+constexpr const char* kVerbs[] = {"catalog", "debug",  "event", "exec", "force-leave", "info",  "join",    "keygen",     "keyring",    "keys",  "kv",
+                                  "leave",   "lock",   "maint", "members", "monitor",  "operator", "query", "reachability", "reload", "rtt",
+                                  "services", "session", "snapshot", "tags", "version", "watch"};
+}
+
+std::string modelled_commands() {
+  std::string out;
+  for (const char* program : {"consul", "serf"}) {
+    std::string verbs;
+    for (const char* verb : kVerbs) {
+      if (consul::is_modelled({program, verb})) verbs += fmt::format("{}{}", verbs.empty() ? "" : "|", verb);
+    }
+    if (!verbs.empty()) out += fmt::format("{}{} {}", out.empty() ? "" : "; ", program, verbs);
+  }
+  return out;
+}
 
 namespace {
 
@@ -20,9 +39,17 @@ void check_command(const scenario::SpannedText& command, Diagnostics& out) {
   const auto words = consul::split_command(command.text);
   if (!words) {
     out.push_back({kCommandCode, Diagnostic::Severity::kError, words.error().text, command.at, "", ""});
-  } else if (!consul::is_modelled(*words)) {
-    out.push_back({"W0403", Diagnostic::Severity::kWarning, "this command is not modelled yet: it will print so and exit 1", command.at, "",
-                   "modelled: consul members, join, leave, force-leave; serf members, join, leave, force-leave, event"});
+  } else if (words->size() > 1 && !consul::is_modelled(*words)) {
+    std::vector<std::string_view> verbs;
+    for (const char* verb : kVerbs) {
+      if (consul::is_modelled({(*words)[0], verb})) verbs.push_back(verb);
+    }
+    out.push_back({"W0403", Diagnostic::Severity::kWarning,
+                   fmt::format("`{} {}` is not modelled yet: it will print so and exit 1", (*words)[0], (*words)[1].substr(0, 60)), command.at,
+                   scenario::did_you_mean((*words)[1], verbs),
+                   "modelled: " + modelled_commands()});
+  } else if (words->size() > 2 && (*words)[0] == "consul" && (*words)[1] == "leave") {
+    out.push_back({"W0405", Diagnostic::Severity::kWarning, "`consul leave` takes no arguments", command.at, "", "write consul leave"});
   }
 }
 
@@ -57,17 +84,22 @@ void check_topology(const scenario::Topology& topology, Diagnostics& out) { stat
 
 namespace {
 
+void check_drift(std::optional<std::int64_t> drift, const SourceSpan& at, Diagnostics& out) {
+  if (!drift || (*drift > -1'000'000'000 && *drift <= 1'000'000'000)) return;
+  out.push_back({kFaultCode, Diagnostic::Severity::kError, "a clock drifts by more than -100% and at most 100%", at, "", "for example drift: 0.01%"});
+}
+
 void check_faults(const scenario::Scenario& s, Diagnostics& out) {
-  static constexpr std::string_view kKinds[] = {"crash", "impair", "partition", "pause", "restart", "slow_cpu"};
-  static constexpr const char* kHelp = "kinds: crash, impair, partition, pause, restart, slow_cpu";
+  static constexpr std::string_view kKinds[] = {"clock", "crash", "impair", "partition", "pause", "restart", "slow_cpu", "slow_disk", "stop"};
+  static constexpr const char* kHelp = "kinds: clock, crash, impair, partition, pause, restart, slow_cpu, slow_disk, stop";
   const auto fail = [&](const scenario::Fault& f, std::string text, const char* help) {
     out.push_back({kFaultCode, Diagnostic::Severity::kError, std::move(text), f.at, "", help});
   };
   for (const scenario::Fault& f : s.faults) {
-    if (f.kinds.empty()) fail(f, "a fault needs at least one kind", kHelp);
     for (const std::string& kind : f.kinds) {
       if (std::find(std::begin(kKinds), std::end(kKinds), kind) == std::end(kKinds)) fail(f, fmt::format("unknown kind of fault `{}`", kind), kHelp);
     }
+    check_drift(f.clock.drift, f.at, out);
     if (f.interval && *f.interval < 1_ms) fail(f, "faults more often than every 1ms are not drawn", "for example interval: 30s");
   }
 }
@@ -83,16 +115,9 @@ void check_repeats(const scenario::Scenario& s, const scenario::SpannedText& com
   }
 }
 
-void check_clock(const scenario::Step& step, Diagnostics& out) {
-  const auto* host = std::get_if<scenario::HostAction>(&step.action);
-  if (!host || host->kind != scenario::HostAction::Kind::kClock || !host->drift) return;
-  if (*host->drift > -1'000'000'000 && *host->drift <= 1'000'000'000) return;
-  out.push_back({kFaultCode, Diagnostic::Severity::kError, "a clock drifts by more than -100% and at most 100%", step.at, "", "for example drift: 0.01%"});
-}
-
 }  // namespace
 
-void check_scenario(const scenario::Scenario& s, Diagnostics& out) {
+void check_texts(const scenario::Scenario& s, Diagnostics& out) {
   if (s.record.events == scenario::Record::Events::kListed) {
     for (const auto& [name, at] : s.record.event_names) {
       if (trace::find_kind(name)) continue;
@@ -100,11 +125,26 @@ void check_scenario(const scenario::Scenario& s, Diagnostics& out) {
     }
   }
   for (const scenario::Step& step : s.timeline) {
-    check_clock(step, out);
-    if (const auto* run = std::get_if<scenario::RunAction>(&step.action)) {
-      check_command(run->command, out);
-      if (step.every && s.topology) check_repeats(s, run->command, *step.every, scenario::matching(run->agents, *s.topology).size(), out);
-    }
+    const auto* host = std::get_if<scenario::HostAction>(&step.action);
+    if (host && host->kind == scenario::HostAction::Kind::kClock) check_drift(host->drift, step.at, out);
+    const auto* run = std::get_if<scenario::RunAction>(&step.action);
+    if (!run || run->command.empty()) continue;
+    check_command(run->command, out);
+    if (step.every && s.topology) check_repeats(s, run->command, *step.every, scenario::matching(run->agents, *s.topology).size(), out);
+  }
+  for (const scenario::Workload& w : s.workload) {
+    if (w.run.empty()) continue;
+    check_command(w.run, out);
+    if (!w.every || !s.topology) continue;
+    const std::size_t agents = w.agents ? scenario::matching(*w.agents, *s.topology).size() : s.topology->agents.size();
+    check_repeats(s, w.run, *w.every, agents, out);
+  }
+  check_faults(s, out);
+}
+
+void check_scenario(const scenario::Scenario& s, Diagnostics& out) {
+  check_texts(s, out);
+  for (const scenario::Step& step : s.timeline) {
     const auto* process = std::get_if<scenario::ProcessAction>(&step.action);
     if (!process || !process->config || !s.topology) continue;
     for (const std::uint32_t agent : scenario::matching(process->agents, *s.topology)) {
@@ -114,13 +154,6 @@ void check_scenario(const scenario::Scenario& s, Diagnostics& out) {
       if (!mine.empty()) break;  // the others would say the same
     }
   }
-  for (const scenario::Workload& w : s.workload) {
-    check_command(w.run, out);
-    if (!w.every || !s.topology) continue;
-    const std::size_t agents = w.agents ? scenario::matching(*w.agents, *s.topology).size() : s.topology->agents.size();
-    check_repeats(s, w.run, *w.every, agents, out);
-  }
-  check_faults(s, out);
   if (s.topology) check_topology(*s.topology, out);
 }
 

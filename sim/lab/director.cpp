@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/distribution.h"
 #include "consul/command.h"
 #include "host/recorder.h"
 #include "lab/build.h"
+#include "scenario/expr_units.h"
 
 namespace dcsim::lab {
 
@@ -71,12 +73,15 @@ void Director::handle(const core::Event& e) {
     case kBoundary: return pass(boundaries_[e.target]);
     case kWork: return work(e.target, static_cast<std::uint32_t>(e.a));
     case kWorkTimeout: {
+      const auto it = std::find_if(running_.begin(), running_.end(), [&](const auto& r) { return r.second.transcript == e.target; });
+      if (it == running_.end()) return;  // it has ended
+      const Running run = it->second;
+      running_.erase(it);
       CommandRecord& record = transcript_[e.target];
-      if (!record.ended) {
-        record.exit = 124;  // as timeout(1) reports it
-        record.elapsed = now() - record.at;
-      }
-      return;
+      record.ended = true;
+      record.exit = 124;  // as timeout(1) reports it
+      record.elapsed = now() - record.at;
+      return command_ended(run, record, static_cast<std::uint32_t>(e.a));
     }
     case kFault: return fault(e.target);
     case kRestart: {
@@ -143,8 +148,11 @@ void Director::pass(const Boundary& b) {
     return;
   }
   ExpectationRun& e = *expectations_[b.index];
-  if (b.opens) e.open(now());
+  const bool empty = e.is_empty();
+  if (b.opens) e.open(now(), event);
   else e.close(now(), event);
+  if (e.is_empty() && !empty)
+    notes_.push_back(fmt::format("expectation `{}`: its window was closed when it opened: nothing was looked at", e.spec().name));
 }
 
 void Director::boundaries_of(std::optional<std::uint32_t> step, Instant at) {
@@ -240,9 +248,18 @@ void Director::schedule_look() {
   look_ = schedule(look_at_, kLook, 0);
 }
 
-void Director::finish() {
+/// Why an expectation's window did not open in this run.
+std::string Director::why_shut(const scenario::Expectation& spec) const {
+  const auto& after = spec.after;
+  if (after && after->step && steps_[*after->step].count == 0)
+    return fmt::format("the step `{}` did not happen in this run", step_name(*after->step));
+  return "the run ended before";
+}
+
+void Director::finish(bool stopped) {
   const std::uint64_t event = world_.engine().events_run();
-  for (auto& e : expectations_) e->finish(now(), event);
+  cut_ = stopped || end_ < Instant{} + scenario_.duration;
+  for (auto& e : expectations_) e->finish(now(), event, cut_, why_shut(e->spec()));
   for (auto& [command, run] : running_) {
     CommandRecord& record = transcript_[run.transcript];
     record.elapsed = now() - record.at;
@@ -250,6 +267,11 @@ void Director::finish() {
   }
   for (auto& m : metrics_) {
     if (m.opened && !m.closed) m.watched->close(now());
+  }
+  if (cut_) return;
+  for (std::uint32_t i = 0; i < steps_.size(); ++i) {
+    if (steps_[i].timed || steps_[i].count > 0) continue;
+    notes_.push_back(fmt::format("step `{}` did not happen: {}", step_name(i), scenario_.timeline[i].when ? "its `when` never came true" : "what it waits for did not happen"));
   }
 }
 
@@ -265,9 +287,9 @@ std::vector<Outcome> Director::outcomes() const {
     never.name = step_name(i);
     never.kind = "step";
     never.text = run->command.text;
-    never.verdict = Verdict::kFails;
+    never.verdict = cut_ ? Verdict::kPending : Verdict::kFails;
     never.decided_at = now();
-    never.detail = "the step did not happen in this run";
+    never.detail = cut_ ? "the run was cut short before the step happened" : "the step did not happen in this run";
     out.push_back(std::move(never));
   }
   for (const auto& e : expectations_) out.push_back(e->outcome());
@@ -285,7 +307,12 @@ std::vector<MetricValue> Director::metrics() const {
     if (spec.better) row.better = *spec.better == scenario::Metric::Better::kLower ? "lower" : *spec.better == scenario::Metric::Better::kHigher ? "higher" : "same";
     const auto in_unit = [&](trace::Value v) {
       if (v.kind == trace::Value::Kind::kNumber && !watched.expression().unit().empty()) {
-        if (const auto c = trace::convert_unit(v.number, watched.expression().unit(), spec.unit)) v.number = *c;
+        // max(x) * 1000 with `unit: ms` has been converted by hand.
+        const auto c = scenario::convert(v.number, watched.expression().unit(), spec.unit);
+        const auto factor = scenario::convert(1, watched.expression().unit(), spec.unit);
+        const double by = watched.expression().scale();
+        const bool by_hand = factor && *factor != 1 && std::abs(by - *factor) <= 1e-9 * *factor;
+        if (c && !by_hand) v.number = *c;
       }
       return v;
     };

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "host/world.h"
+#include "lab/exits.h"
 #include "lab/expectations.h"
 #include "lab/run.h"
 #include "scenario/scenario.h"
@@ -25,10 +26,16 @@ class Director final : public host::CommandListener {
   void begin();
   /// After every engine event: judges what the event may have changed. Returns false if the run shall stop (abort).
   bool after_event();
-  /// At the end of the run.
-  void finish();
+  /// At the end of the run. `stopped`: it has not come to its end (abort, interruption).
+  void finish(bool stopped);
+
+  /// Who is told which ends of processes are meant; null = nobody. Set before begin().
+  void set_exits(Exits* exits) { exits_ = exits; }
 
   const std::vector<CommandRecord>& transcript() const { return transcript_; }
+  std::vector<WorkloadCount> workloads() const;
+  /// Steps that found nobody to act on, and the like.
+  const std::vector<std::string>& notes() const { return notes_; }
   std::vector<Outcome> outcomes() const;
   std::vector<MetricValue> metrics() const;
 
@@ -46,7 +53,7 @@ class Director final : public host::CommandListener {
   };
   /// What takes a fault back when its duration is over.
   struct Undo {
-    enum class What : std::uint8_t { kPartition, kImpair, kClock, kSlow, kResume, kRestart } what = What::kPartition;
+    enum class What : std::uint8_t { kPartition, kImpair, kClock, kSlowCpu, kSlowDisk, kResume, kRestart } what = What::kPartition;
     net::PartitionId partition;
     std::vector<net::ImpairmentId> impairments;
     std::vector<std::uint32_t> agents;
@@ -74,7 +81,10 @@ class Director final : public host::CommandListener {
     std::vector<std::uint32_t> agents;
     std::vector<Rng> draws;
     std::vector<std::uint64_t> sequence;
+    std::uint64_t failed = 0;
   };
+  /// Whom a `pick` may choose from.
+  enum class Among : std::uint8_t { kAll, kDown, kRunning, kNotPaused, kPaused };
   struct MetricRun {
     std::unique_ptr<Watched> watched;
     bool opened = false;
@@ -103,20 +113,28 @@ class Director final : public host::CommandListener {
   void do_partition(std::uint32_t step, const scenario::PartitionAction& action);
   void do_impair(const std::string& name, const scenario::ImpairAction& action);
   void do_host(std::uint32_t step, const scenario::HostAction& action);
+  void set_host(const std::vector<std::uint32_t>& agents, const scenario::HostAction& action);
+  net::Impairment impairment_of(const scenario::LinkOverrides& overrides, bool down) const;
   void undo(const Undo& undo);
   void undo_later(Duration after, Undo what);
   void boundaries_of(std::optional<std::uint32_t> step, Instant at);
   void pass(const Boundary& boundary);
   void launch(std::uint32_t agent, const std::string& command, std::optional<std::uint32_t> step, std::optional<std::uint32_t> workload);
+  std::string why_shut(const scenario::Expectation& spec) const;
   void judge_command(const Running& run, const CommandRecord& record);
   void begin_workloads();
   void work(std::uint32_t workload, std::uint32_t slot);
   void begin_faults();
   void fault(std::uint32_t index);
+  void strike(const scenario::Fault& fault, const std::string& kind, std::uint32_t target, Duration lasts);
   /// `changed`: an event changed a series, not the passing of time.
   void look(bool changed);
   void schedule_look();
-  std::vector<std::uint32_t> agents_of(const scenario::Selector& selector, const std::string& purpose);
+  std::vector<std::uint32_t> agents_of(const scenario::Selector& selector, const std::string& purpose, Among among = Among::kAll);
+  static Among among_of(const scenario::Action& action);
+  void command_ended(const Running& run, const CommandRecord& record, std::uint32_t agent);
+  /// Ends of processes that somebody asked for.
+  void expect_end(std::uint32_t agent);
   void name_steps();
   const std::string& step_name(std::uint32_t step) const { return steps_[step].name; }
   /// Names what a step draws: every repetition draws anew.
@@ -139,6 +157,8 @@ class Director final : public host::CommandListener {
   std::vector<Boundary> boundaries_;
   std::vector<Undo> undos_;
   std::vector<CommandRecord> transcript_;
+  std::vector<std::string> notes_;
+  Exits* exits_ = nullptr;
   std::map<std::uint32_t, Running> running_;  // by command id
   std::map<std::uint32_t, Outcome> step_outcomes_;
   std::vector<WorkloadState> workloads_;
@@ -148,6 +168,7 @@ class Director final : public host::CommandListener {
   Instant look_at_ = Instant::never();
   core::EventHandle look_;
   bool stop_ = false;
+  bool cut_ = false;  ///< the run ended before the scenario does
   bool looking_ = true;
 };
 

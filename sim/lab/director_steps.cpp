@@ -1,14 +1,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <regex>
 
 #include "base/distribution.h"
 #include "consul/command.h"
-#include "gossip/serf_regex.h"
 #include "host/recorder.h"
 #include "lab/build.h"
 #include "lab/director.h"
+#include "lab/text_match.h"
 #include "scenario/selector.h"
 
 namespace dcsim::lab {
@@ -17,9 +16,39 @@ using trace::Ev;
 using trace::Series;
 namespace fields = trace::fields;
 
-std::vector<std::uint32_t> Director::agents_of(const scenario::Selector& selector, const std::string& purpose) {
+namespace {
+constexpr std::size_t kMostNotes = 100;
+}
+
+std::vector<std::uint32_t> Director::agents_of(const scenario::Selector& selector, const std::string& purpose, Among among) {
+  using State = host::ProcessState;
+  if (selector.pick.kind == scenario::Pick::Kind::kAll) return scenario::matching(selector, *scenario_.topology);
+  std::vector<bool> eligible(world_.agent_count());
+  for (std::uint32_t a = 0; a < world_.agent_count(); ++a) {
+    const State state = world_.process(host::AgentId{a}).state();
+    eligible[a] = among == Among::kAll || (among == Among::kDown && state == State::kDown) || (among == Among::kRunning && state != State::kDown) ||
+                  (among == Among::kNotPaused && state != State::kDown && state != State::kPaused) || (among == Among::kPaused && state == State::kPaused);
+  }
   Rng rng(world_.seed(), "scenario", "pick/" + purpose);
-  return scenario::resolve(selector, *scenario_.topology, rng);
+  std::vector<std::uint32_t> picked = scenario::resolve(selector, *scenario_.topology, rng, eligible);
+  if (picked.empty() && notes_.size() < kMostNotes) {
+    static constexpr const char* kStates[] = {"", " that is down", " that runs", " that runs and is not paused", " that is paused"};
+    notes_.push_back(fmt::format("{} at {}: `pick` found nobody{}", purpose, consul::go_duration(now() - Instant{}), kStates[static_cast<int>(among)]));
+  }
+  return picked;
+}
+
+/// What acts on a process picks among those it can act on.
+Director::Among Director::among_of(const scenario::Action& action) {
+  using Kind = scenario::ProcessAction::Kind;
+  const auto* process = std::get_if<scenario::ProcessAction>(&action);
+  if (!process) return Among::kRunning;
+  switch (process->kind) {
+    case Kind::kStart: return Among::kDown;
+    case Kind::kPause: return Among::kNotPaused;
+    case Kind::kResume: return Among::kPaused;
+    default: return Among::kRunning;
+  }
 }
 
 std::string Director::link_of(const scenario::ImpairAction& a) const {
@@ -60,7 +89,7 @@ void Director::act(std::uint32_t step) {
 void Director::share_out(std::uint32_t step, const scenario::Selector& agents) {
   const Duration stagger = scenario_.timeline[step].stagger.value_or(Duration{});
   const Cause cause = world_.engine().cause();
-  for (const std::uint32_t agent : agents_of(agents, purpose(step))) {
+  for (const std::uint32_t agent : agents_of(agents, purpose(step), among_of(scenario_.timeline[step].action))) {
     world_.engine().set_cause(cause);
     if (stagger.ns <= 0) {
       act_on(step, agent);  // at once: the next step of this instant finds it done
@@ -84,26 +113,46 @@ void Director::act_on(std::uint32_t step, std::uint32_t agent) {
   const auto& process = std::get<scenario::ProcessAction>(action);
   switch (process.kind) {
     case Kind::kStart: world_.start(id); break;
-    case Kind::kStop: world_.stop(id); break;
-    case Kind::kCrash: world_.crash(id); break;
+    case Kind::kStop:
+      expect_end(agent);
+      world_.stop(id);
+      break;
+    case Kind::kCrash:
+      expect_end(agent);
+      world_.crash(id);
+      break;
     case Kind::kPause: world_.pause(id); break;
     case Kind::kResume: world_.resume(id); break;
     case Kind::kRestart: restart(agent, process.config ? &*process.config : nullptr); break;
   }
 }
 
+void Director::expect_end(std::uint32_t agent) {
+  if (exits_) exits_->expect(host::AgentId{agent});
+}
+
 void Director::restart(std::uint32_t agent, const scenario::ConfigValue* config) {
   const host::AgentId id{agent};
   if (!world_.process(id).running()) return;
+  std::string refusal;  // what Consul would say to the new configuration, and end
   if (config) {
     const auto known = overrides_.find(agent);
     overrides_[agent] = known == overrides_.end() ? *config : scenario::merged(known->second, *config);
-    Diagnostics ignored;  // `check` has reported them
-    world_.configure(id, build_agent(*scenario_.topology, agent, &overrides_[agent], ignored));
+    Diagnostics problems;  // `check` has looked at each restart alone, but not at what they come to together
+    consul::AgentConfig built = build_agent(*scenario_.topology, agent, &overrides_[agent], problems);
+    for (const Diagnostic& d : problems) {
+      if (d.severity == Diagnostic::Severity::kError && refusal.empty()) refusal = d.message;
+    }
+    if (refusal.empty()) world_.configure(id, std::move(built));
   }
   world_.recorder().record(Ev::kAgentRestart, world_.recorder().agent_name(id), fields::names(name(config ? "new configuration" : "")));
   // As `systemctl restart` does: SIGTERM, which leaves where Consul would, and a new process once it is gone.
+  expect_end(agent);
   world_.stop(id);
+  if (!refusal.empty()) {
+    if (exits_) exits_->refused(id, std::move(refusal));
+    return;
+  }
   core::Event e;
   e.kind = kRestart;
   e.target = agent;
@@ -121,13 +170,17 @@ void Director::launch(std::uint32_t agent, const std::string& command, std::opti
   record.at = now();
   record.agent = world_.spec(id).full_name;
   record.command = command;
-  record.step = step ? scenario_.timeline[*step].name : "";
+  record.step = step ? step_name(*step) : "";
   const Running run{transcript_.size(), step, workload};
   transcript_.push_back(std::move(record));
   if (workload && scenario_.workload[*workload].timeout) {
-    schedule(now() + *scenario_.workload[*workload].timeout, kWorkTimeout, static_cast<std::uint32_t>(run.transcript));
+    schedule(now() + *scenario_.workload[*workload].timeout, kWorkTimeout, static_cast<std::uint32_t>(run.transcript), agent);
   }
   const auto words = consul::split_command(command);
+  const std::string verb = words && words->size() > 1 ? (*words)[1] : std::string();
+  if (verb == "leave") expect_end(agent);
+  // The one command that can print both: each address that fails at once, what has been joined at the end.
+  transcript_.back().err_first = verb == "join";
   // A command may end before run() returns, so it is entered under the number that it will get.
   running_.emplace(world_.next_command().value, run);
   world_.run(id, words ? *words : std::vector<std::string>{command}, *this);
@@ -139,25 +192,41 @@ void Director::on_command_done(host::AgentId agent, consul::CommandId command, c
   const Running run = it->second;
   running_.erase(it);
   CommandRecord& record = transcript_[run.transcript];
-  if (record.exit == 124) return;  // its caller has stopped waiting
   record.ended = true;
   record.elapsed = now() - record.at;
   record.exit = result.exit;
   record.out = result.out;
   record.err = result.err;
-  const NameId node = world_.recorder().agent_name(agent);
-  trace::Fields f = fields::names(name(record.command), name(run.step ? step_name(*run.step) : ""), name(result.err), static_cast<std::uint16_t>(result.exit), record.elapsed);
+  command_ended(run, record, agent.value);
+}
+
+/// Tells the trace and the series; judges what a step expects.
+void Director::command_ended(const Running& run, const CommandRecord& record, std::uint32_t agent) {
+  const host::AgentId id{agent};
+  const NameId node = world_.recorder().agent_name(id);
+  const NameId label = name(run.step ? step_name(*run.step) : run.workload ? scenario_.workload[*run.workload].name : "");
+  trace::Fields f = fields::names(name(record.command), name(run.step ? step_name(*run.step) : ""), name(record.err), static_cast<std::uint16_t>(record.exit), record.elapsed);
   world_.recorder().tracer().append(now(), Ev::kCommandExit, node, f, world_.engine().cause());
+  trace::LabelValues l;
+  l.observer = node;
+  const auto slot = [&](Series s, std::string_view which, NameId value) {
+    if (const auto i = trace::series_spec(s).slot(which)) l.slot[*i] = value;
+  };
+  if (hub_.wanted(Series::kCommandExit)) {
+    const NameId status = name(std::to_string(record.exit));
+    slot(Series::kCommandExit, "status", status);
+    slot(Series::kCommandExit, "exit", status);
+    slot(Series::kCommandExit, "command", name(record.command));
+    slot(Series::kCommandExit, "step", label);
+    hub_.count(now(), Series::kCommandExit, l);
+  }
   if (run.workload) {
-    trace::LabelValues l;
-    l.observer = node;
-    const auto slot = [&](Series s, std::string_view label, std::string_view value) {
-      if (const auto i = trace::series_spec(s).slot(label)) l.slot[*i] = name(value);
-    };
-    slot(Series::kRpcCount, "workload", scenario_.workload[*run.workload].name);
-    slot(Series::kRpcCount, "target_dc", world_.spec(agent).dc);
+    if (record.exit != 0) ++workloads_[*run.workload].failed;
+    l.slot = {};
+    slot(Series::kRpcCount, "workload", label);
+    slot(Series::kRpcCount, "target_dc", name(world_.spec(id).dc));
     hub_.count(now(), Series::kRpcCount, l);
-    if (result.exit != 0) hub_.count(now(), Series::kRpcError, l);
+    if (record.exit != 0) hub_.count(now(), Series::kRpcError, l);
     else hub_.observe(now(), Series::kRpcLatency, l, record.elapsed.seconds());
   }
   if (run.step) judge_command(run, record);
@@ -165,25 +234,15 @@ void Director::on_command_done(host::AgentId agent, consul::CommandId command, c
 
 namespace {
 
-bool matches(const scenario::TextMatch& want, const std::string& text) {
-  if (want.kind == scenario::TextMatch::Kind::kText) return text.find(want.pattern) != std::string::npos;
-  // Linear in the text, whatever the pattern. What only ECMAScript can say (lookahead, back references) is tried line by
-  // line, because libstdc++ recurses once a character.
-  if (const auto linear = gossip::Regex::compile(want.pattern)) return linear->matches(text);
-  constexpr std::size_t kLongestLine = 4096;
-  const std::regex pattern(want.pattern, std::regex::ECMAScript);
-  for (std::size_t from = 0; from <= text.size();) {
-    const std::size_t end = std::min(text.find('\n', from), text.size());
-    if (std::regex_search(text.substr(from, std::min(end - from, kLongestLine)), pattern)) return true;
-    from = end + 1;
-  }
-  return false;
-}
-
 std::string shown(const std::string& text) {
   std::string line = text.substr(0, 200);
   std::replace(line.begin(), line.end(), '\n', ' ');
   return text.empty() ? "nothing" : "`" + line + (text.size() > 200 ? "...`" : "`");
+}
+
+std::string wanted(const scenario::TextMatch& match) {
+  if (match.pattern.empty()) return "nothing";
+  return match.kind == scenario::TextMatch::Kind::kRegex ? "/" + match.pattern + "/" : "`" + match.pattern + "`";
 }
 
 }  // namespace
@@ -202,13 +261,18 @@ void Director::judge_command(const Running& run, const CommandRecord& record) {
   outcome.event = world_.engine().events_run();
   std::string wrong;
   const auto differ = [&](std::string what) { wrong += (wrong.empty() ? "" : "; ") + std::move(what); };
+  if (!record.ended && cut_ && !(expect->within && record.elapsed > *expect->within)) {
+    outcome.verdict = Verdict::kPending;
+    outcome.detail = fmt::format("at {}: the run was cut short before the command ended", record.agent);
+    return;
+  }
   if (!record.ended) {
     differ("the command did not end in this run");
   } else {
     if (expect->exit && record.exit != *expect->exit) differ(fmt::format("exit {} instead of {}", record.exit, *expect->exit));
-    if (expect->out && !matches(*expect->out, record.out)) differ(fmt::format("stdout is {}, wanted `{}`", shown(record.out), expect->out->pattern));
-    if (expect->err && !matches(*expect->err, record.err)) differ(fmt::format("stderr is {}, wanted `{}`", shown(record.err), expect->err->pattern));
-    if (expect->not_out && matches(*expect->not_out, record.out)) differ(fmt::format("stdout contains `{}`", expect->not_out->pattern));
+    if (expect->out && !found(*expect->out, record.out)) differ(fmt::format("stdout is {}, wanted {}", shown(record.out), wanted(*expect->out)));
+    if (expect->err && !found(*expect->err, record.err)) differ(fmt::format("stderr is {}, wanted {}", shown(record.err), wanted(*expect->err)));
+    if (expect->not_out && found(*expect->not_out, record.out)) differ(expect->not_out->pattern.empty() ? std::string("stdout is nothing") : fmt::format("stdout contains {}", wanted(*expect->not_out)));
     if (expect->within && record.elapsed > *expect->within) {
       differ(fmt::format("took {}, more than {}", consul::go_duration(record.elapsed), consul::go_duration(*expect->within)));
     }
@@ -238,9 +302,10 @@ void Director::do_firewall(const scenario::FirewallAction& a) {
       case Kind::kFlushConntrack: firewall.flush_conntrack(); break;
       case Kind::kDelete: firewall.erase(a.rule_name); break;
       case Kind::kInsert: {
-        std::size_t position = a.index ? *a.index : firewall.order().size();
-        if (!a.before.empty()) position = firewall.position_of(a.before).value_or(position);
-        if (!a.after.empty()) position = firewall.position_of(a.after).value_or(position) + 1;
+        const std::size_t end = firewall.order().size();  // where its neighbour is gone
+        std::size_t position = a.index.value_or(0);
+        if (!a.before.empty()) position = firewall.position_of(a.before).value_or(end);
+        if (!a.after.empty()) position = firewall.position_of(a.after).value_or(end) + 1;
         firewall.insert(position, build_rule(*a.rule, *scenario_.topology));
         break;
       }
@@ -257,15 +322,20 @@ void Director::do_partition(std::uint32_t step, const scenario::PartitionAction&
   const std::string& title = step_name(step);
   net::PartitionSpec spec;
   spec.name = title;
-  for (const scenario::Selector& side : a.between) {
-    std::vector<HostId> hosts;
-    for (const std::uint32_t agent : agents_of(side, purpose(step))) hosts.push_back(HostId{agent});
-    spec.sides.push_back(std::move(hosts));
+  spec.sides.resize(a.between.size());
+  std::vector<bool> placed(world_.agent_count());
+  for (const bool picks : {true, false}) {  // those picked for one side do not stand on another
+    for (std::size_t i = 0; i < a.between.size(); ++i) {
+      if ((a.between[i].pick.kind != scenario::Pick::Kind::kAll) != picks) continue;
+      for (const std::uint32_t agent : agents_of(a.between[i], i == 0 ? purpose(step) : fmt::format("{}/side {}", purpose(step), i + 1))) {
+        if (placed[agent]) continue;
+        placed[agent] = true;
+        spec.sides[i].push_back(HostId{agent});
+      }
+    }
   }
-  spec.mode = static_cast<net::PartitionMode>(static_cast<int>(a.mode));
-  spec.direction = a.direction == scenario::PartitionAction::Direction::kBoth ? net::PartitionDirection::kBoth
-                   : a.direction == scenario::PartitionAction::Direction::kTo ? net::PartitionDirection::kTo
-                                                                              : net::PartitionDirection::kFrom;
+  spec.mode = build_mode(a.mode);
+  spec.direction = build_direction(a.direction);
   world_.recorder().record(Ev::kPartition, NameId::none(),
                            fields::names(name(title), name(a.between[0].text), name(a.between.size() > 1 ? a.between[1].text : ""),
                                          static_cast<std::uint16_t>(a.mode)));
@@ -276,9 +346,8 @@ void Director::do_partition(std::uint32_t step, const scenario::PartitionAction&
   if (a.duration) undo_later(*a.duration, std::move(back));
 }
 
-void Director::do_impair(const std::string& title, const scenario::ImpairAction& a) {
+net::Impairment Director::impairment_of(const scenario::LinkOverrides& o, bool down) const {
   net::Impairment change;
-  const scenario::LinkOverrides& o = a.overrides;
   change.latency = o.latency;
   change.jitter = o.jitter;
   if (o.distribution) {
@@ -294,7 +363,12 @@ void Director::do_impair(const std::string& title, const scenario::ImpairAction&
   change.bandwidth = o.bandwidth;
   change.queue = o.queue;
   change.mtu = o.mtu;
-  change.down = a.down;
+  change.down = down;
+  return change;
+}
+
+void Director::do_impair(const std::string& title, const scenario::ImpairAction& a) {
+  const net::Impairment change = impairment_of(a.overrides, a.down);
   const std::string selector = link_of(a);
   world_.recorder().record(Ev::kImpair, NameId::none(), fields::names(name(selector), name(title)));
   const auto done = world_.network().impair(selector, change);
@@ -308,31 +382,31 @@ void Director::do_impair(const std::string& title, const scenario::ImpairAction&
 
 void Director::do_host(std::uint32_t step, const scenario::HostAction& a) {
   using Kind = scenario::HostAction::Kind;
+  Undo back;
+  back.agents = agents_of(a.agents, purpose(step), Among::kRunning);
+  back.what = a.kind == Kind::kClock ? Undo::What::kClock : a.kind == Kind::kSlowCpu ? Undo::What::kSlowCpu : Undo::What::kSlowDisk;
+  set_host(back.agents, a);
+  if (a.duration) undo_later(*a.duration, std::move(back));
+}
+
+void Director::set_host(const std::vector<std::uint32_t>& agents, const scenario::HostAction& a) {
+  using Kind = scenario::HostAction::Kind;
   /// What handling one message costs an agent on an unburdened machine, for `factor`.
   constexpr Duration kMessageCost = 20_us;
-  Undo back;
-  back.agents = agents_of(a.agents, purpose(step));
-  back.what = a.kind == Kind::kClock ? Undo::What::kClock : Undo::What::kSlow;
-  for (const std::uint32_t agent : back.agents) {
+  for (const std::uint32_t agent : agents) {
     const host::AgentId id{agent};
-    const NameId node = world_.recorder().agent_name(id);
     if (a.kind == Kind::kClock) {
       // Timers run on the monotonic clock: only its rate matters to the protocols, a step of the wall clock does not.
       world_.process(id).set_clock_drift(a.drift.value_or(0));
-      trace::Fields f = fields::names(name("clock"));
-      f.d = static_cast<std::uint64_t>(a.offset.value_or(Duration{}).ns);
-      world_.recorder().record(Ev::kClock, node, f);
+      world_.recorder().clock_changed(id, a.offset.value_or(Duration{}), a.drift.value_or(0));
       continue;
     }
-    trace::Fields f = fields::names(name(a.kind == Kind::kSlowCpu ? "cpu" : "disk"));
-    f.b = a.factor_milli.value_or(1000);
-    world_.recorder().record(Ev::kSlow, node, f);
+    world_.recorder().slowed(id, a.kind == Kind::kSlowCpu ? "cpu" : "disk", a.factor_milli.value_or(1000));
     // The disk matters once agents write to it (Raft); gossip does not wait for it.
     if (a.kind == Kind::kSlowCpu) {
       world_.process(id).set_service_time(a.latency.value_or(Duration{}) + Duration{kMessageCost.ns * a.factor_milli.value_or(0) / 1000});
     }
   }
-  if (a.duration) undo_later(*a.duration, std::move(back));
 }
 
 void Director::undo(const Undo& u) {
@@ -346,10 +420,19 @@ void Director::undo(const Undo& u) {
       world_.recorder().record(Ev::kImpairEnd, NameId::none(), fields::names(u.name));
       return;
     case Undo::What::kClock:
-      for (const std::uint32_t a : u.agents) world_.process(host::AgentId{a}).set_clock_drift(0);
+      for (const std::uint32_t a : u.agents) {
+        world_.process(host::AgentId{a}).set_clock_drift(0);
+        world_.recorder().clock_ended(host::AgentId{a});
+      }
       return;
-    case Undo::What::kSlow:
-      for (const std::uint32_t a : u.agents) world_.process(host::AgentId{a}).set_service_time({});
+    case Undo::What::kSlowCpu:
+      for (const std::uint32_t a : u.agents) {
+        world_.process(host::AgentId{a}).set_service_time({});
+        world_.recorder().slow_ended(host::AgentId{a}, "cpu");
+      }
+      return;
+    case Undo::What::kSlowDisk:
+      for (const std::uint32_t a : u.agents) world_.recorder().slow_ended(host::AgentId{a}, "disk");
       return;
     case Undo::What::kResume:
       for (const std::uint32_t a : u.agents) world_.resume(host::AgentId{a});
@@ -358,119 +441,6 @@ void Director::undo(const Undo& u) {
       for (const std::uint32_t a : u.agents) world_.start(host::AgentId{a});
       return;
   }
-}
-
-namespace {
-
-/// The time to the next of random happenings, which is never at the very same instant.
-Duration poisson_gap(Rng& rng, Duration mean) { return std::max(exponential(rng, std::min(mean, kLongestDraw)), 1_ns); }
-
-}  // namespace
-
-// --- Workloads -----------------------------------------------------------------------------------------------------
-
-void Director::begin_workloads() {
-  for (std::uint32_t w = 0; w < scenario_.workload.size(); ++w) {
-    const scenario::Workload& spec = scenario_.workload[w];
-    WorkloadState state;
-    if (spec.agents) state.agents = agents_of(*spec.agents, "workload/" + spec.name);
-    else for (std::uint32_t a = 0; a < scenario_.topology->agents.size(); ++a) state.agents.push_back(a);
-    for (const std::uint32_t a : state.agents) state.draws.emplace_back(world_.seed(), scenario_.topology->agents[a].full_name, "workload/" + spec.name);
-    state.sequence.resize(state.agents.size());
-    workloads_.push_back(std::move(state));
-    for (std::uint32_t slot = 0; slot < workloads_[w].agents.size(); ++slot) {
-      Duration first{};
-      if (spec.every && spec.gap == scenario::Workload::Gap::kExponential) first = poisson_gap(workloads_[w].draws[slot], *spec.every);
-      schedule(Instant{} + spec.from + first, kWork, w, slot);
-    }
-  }
-}
-
-namespace {
-
-void replace_all(std::string& text, std::string_view from, const std::string& to) {
-  for (std::size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size())) text.replace(at, from.size(), to);
-}
-
-}  // namespace
-
-void Director::work(std::uint32_t workload, std::uint32_t slot) {
-  const scenario::Workload& spec = scenario_.workload[workload];
-  if (spec.until && now() > Instant{} + *spec.until) return;
-  WorkloadState& state = workloads_[workload];
-  std::string command = spec.run.text;
-  replace_all(command, "{seq}", std::to_string(++state.sequence[slot]));
-  if (command.find("{uuid}") != std::string::npos) {
-    Rng& rng = state.draws[slot];
-    const std::uint64_t hi = rng.next(), lo = rng.next();
-    replace_all(command, "{uuid}", fmt::format("{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}", hi >> 32, hi >> 16 & 0xFFFF, hi & 0xFFF, (lo >> 48 & 0x3FFF) | 0x8000, lo & 0xFFFFFFFFFFFFull));
-  }
-  launch(state.agents[slot], command, std::nullopt, workload);
-  if (!spec.every || spec.every->ns <= 0) return;
-  const Duration gap = spec.gap == scenario::Workload::Gap::kExponential ? poisson_gap(state.draws[slot], *spec.every) : *spec.every;
-  schedule(now() + std::max(gap, 1_ns), kWork, workload, slot);
-}
-
-// --- Random faults -------------------------------------------------------------------------------------------------
-
-void Director::begin_faults() {
-  for (std::uint32_t i = 0; i < scenario_.faults.size(); ++i) {
-    const scenario::Fault& f = scenario_.faults[i];
-    fault_draws_.emplace_back(world_.seed(), "scenario", "fault/" + (f.name.empty() ? std::to_string(i) : f.name));
-    const Duration gap = f.interval.value_or(30_s);
-    schedule(Instant{} + poisson_gap(fault_draws_[i], gap), kFault, i);
-  }
-}
-
-void Director::fault(std::uint32_t index) {
-  const scenario::Fault& f = scenario_.faults[index];
-  Rng& rng = fault_draws_[index];
-  const Duration lasts = f.duration.value_or(10_s);
-  // Of the scenario's own end: a run cut short by --until is the same run up to there.
-  if (now() + lasts > Instant{} + scenario_.duration - f.quiet_at_end.value_or(Duration{})) return;
-  std::vector<std::uint32_t> candidates;
-  for (std::uint32_t a = 0; a < world_.agent_count(); ++a) {
-    if (world_.process(host::AgentId{a}).running()) candidates.push_back(a);
-  }
-  if (f.targets) {
-    const auto wanted = scenario::matching(*f.targets, *scenario_.topology);
-    std::erase_if(candidates, [&](std::uint32_t a) { return !std::binary_search(wanted.begin(), wanted.end(), a); });
-  }
-  const std::string kind = f.kinds[rng.below(f.kinds.size())];
-  if (!candidates.empty()) {
-    const std::uint32_t target = candidates[rng.below(candidates.size())];
-    const host::AgentId id{target};
-    const std::string title = fmt::format("fault {}", kind);
-    world_.recorder().record(Ev::kStep, NameId::none(), fields::names(name(f.name.empty() ? title : f.name), name(kind), name(world_.spec(id).full_name)));
-    Undo back;
-    back.agents = {target};
-    back.name = name(title);
-    if (kind == "crash" || kind == "restart") {
-      kind == "crash" ? world_.crash(id) : world_.stop(id);
-      back.what = Undo::What::kRestart;
-    } else if (kind == "pause") {
-      world_.pause(id);
-      back.what = Undo::What::kResume;
-    } else if (kind == "slow_cpu") {
-      world_.process(id).set_service_time(50_ms);
-      back.what = Undo::What::kSlow;
-    } else if (kind == "impair") {
-      net::Impairment loss;
-      loss.loss = 300'000'000;
-      const auto done = world_.network().impair("zone:" + world_.spec(id).zone + "/" + world_.spec(id).full_name, loss);
-      back.what = Undo::What::kImpair;
-      if (done) back.impairments = {*done};
-    } else {  // partition: the target against everybody else
-      net::PartitionSpec spec;
-      spec.name = title;
-      spec.sides.resize(2);
-      for (std::uint32_t a = 0; a < world_.agent_count(); ++a) spec.sides[a == target ? 0 : 1].push_back(HostId{a});
-      back.partition = world_.network().partition(spec);
-      back.what = Undo::What::kPartition;
-    }
-    undo_later(lasts, std::move(back));
-  }
-  schedule(now() + poisson_gap(rng, f.interval.value_or(30_s)), kFault, index);
 }
 
 }  // namespace dcsim::lab

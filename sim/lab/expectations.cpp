@@ -51,7 +51,7 @@ Instant Watched::next_change(Instant now) const {
   return next;
 }
 
-std::string_view name_of(Verdict v) { return v == Verdict::kPending ? "pending" : v == Verdict::kHolds ? "holds" : "fails"; }
+std::string_view name_of(Verdict v) { return v == Verdict::kPending ? "undecided" : v == Verdict::kHolds ? "holds" : "fails"; }
 
 ExpectationRun::ExpectationRun(const scenario::Expectation& spec, std::shared_ptr<const scenario::Expression> expression, trace::MetricHub& hub)
     : spec_(&spec), watched_(std::move(expression), hub) {
@@ -62,11 +62,14 @@ ExpectationRun::ExpectationRun(const scenario::Expectation& spec, std::shared_pt
   outcome_.kind = kNames[static_cast<int>(spec.kind)];
 }
 
-void ExpectationRun::open(Instant now) {
+void ExpectationRun::open(Instant now, std::uint64_t event) {
   if (open_) return;
   open_ = true;
   opened_at_ = now;
   watched_.open(now);
+  if (!closed_) return;
+  watched_.close(now);
+  settle_empty(now, event);
 }
 
 void ExpectationRun::decide(Verdict verdict, Instant now, std::uint64_t event, std::string detail) {
@@ -138,10 +141,32 @@ Instant ExpectationRun::wake_at(Instant now) const {
 }
 
 void ExpectationRun::close(Instant now, std::uint64_t event) {
-  if (!open_ || closed_) return;
+  if (closed_) return;
+  if (!open_) {
+    closed_ = true;  // should it open yet, it is empty
+    return;
+  }
+  if (now == opened_at_ && !decided()) {
+    watched_.close(now);
+    closed_ = true;
+    return settle_empty(now, event);
+  }
   check(now, event);
   watched_.close(now);
   closed_ = true;
+  settle(now, event);
+}
+
+/// Nothing was looked at: what must always hold or never come about is not broken, what must come about has not.
+void ExpectationRun::settle_empty(Instant now, std::uint64_t event) {
+  empty_ = true;
+  static constexpr const char* kWhy = "its window was closed when it opened: nothing was looked at";
+  if (spec_->kind == Kind::kEventually) decide(Verdict::kFails, now, event, kWhy);
+  else if (spec_->kind != Kind::kFinally) decide(Verdict::kHolds, now, event, kWhy);
+}
+
+/// The window has closed.
+void ExpectationRun::settle(Instant now, std::uint64_t event) {
   if (decided() || spec_->kind == Kind::kFinally) return;
   if (spec_->kind == Kind::kEventually) {
     const auto values = watched_.values(now);
@@ -153,10 +178,18 @@ void ExpectationRun::close(Instant now, std::uint64_t event) {
   }
 }
 
-bool ExpectationRun::finish(Instant now, std::uint64_t event) {
+bool ExpectationRun::finish(Instant now, std::uint64_t event, bool cut, const std::string& shut) {
   if (decided()) return false;
+  if (cut && !(open_ && closed_)) {
+    check(now, event);  // may be decided at the last instant
+    if (decided()) return true;
+    outcome_.decided_at = now;
+    outcome_.event = event;
+    outcome_.detail = open_ ? "the run was cut short before its window closed" : "the run was cut short before its window opened";
+    return false;
+  }
   if (!open_) {
-    decide(Verdict::kFails, now, event, "its window never opened: the step named by `after` did not happen in this run");
+    decide(Verdict::kFails, now, event, "its window never opened: " + shut);
     return true;
   }
   if (spec_->kind == Kind::kFinally) {
@@ -164,7 +197,12 @@ bool ExpectationRun::finish(Instant now, std::uint64_t event) {
     decide(watched_.expression().holds(values) ? Verdict::kHolds : Verdict::kFails, now, event, watched_.expression().values_text(values));
     return true;
   }
-  if (!closed_) close(now, event);
+  if (!closed_) {  // at the end, even a window that has just opened is looked at
+    check(now, event);
+    watched_.close(now);
+    closed_ = true;
+    settle(now, event);
+  }
   return true;
 }
 

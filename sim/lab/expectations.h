@@ -35,14 +35,14 @@ class Watched {
 };
 
 enum class Verdict : std::uint8_t { kPending, kHolds, kFails };
-std::string_view name_of(Verdict v);  ///< "pending", "holds", "fails"
+std::string_view name_of(Verdict v);  ///< "undecided", "holds", "fails"
 
 /// What became of one expectation of the scenario (or of one step's `expect`).
 struct Outcome {
   std::string name;
   std::string kind;  ///< "always", "never", "eventually", "finally", "step"
   std::string text;  ///< the expression, or the command line
-  Verdict verdict = Verdict::kPending;
+  Verdict verdict = Verdict::kPending;  ///< pending at the end: the run was cut short before it was decided
   bool warn_only = false;
   Instant decided_at;
   std::uint64_t event = 0;         ///< number of the event after which it was decided
@@ -58,11 +58,15 @@ class ExpectationRun {
  public:
   ExpectationRun(const scenario::Expectation& spec, std::shared_ptr<const scenario::Expression> expression, trace::MetricHub& hub);
 
-  void open(Instant now);
+  void open(Instant now, std::uint64_t event);
   void close(Instant now, std::uint64_t event);
   /// True if this call decided the verdict.
   bool check(Instant now, std::uint64_t event);
-  bool finish(Instant now, std::uint64_t event);
+  /// `cut`: the run ends before the scenario does; what is not decided stays so. `shut`: why its window never opened, if
+  /// it did not.
+  bool finish(Instant now, std::uint64_t event, bool cut, const std::string& shut);
+  /// The window has closed before it opened, or when it did: nothing was looked at.
+  bool is_empty() const { return empty_; }
   /// The next instant at which time alone may decide something; never() if none.
   Instant wake_at(Instant now) const;
 
@@ -73,6 +77,8 @@ class ExpectationRun {
 
  private:
   void decide(Verdict verdict, Instant now, std::uint64_t event, std::string detail);
+  void settle(Instant now, std::uint64_t event);
+  void settle_empty(Instant now, std::uint64_t event);
   void check_eventually(Instant now, std::uint64_t event, bool holds, const std::vector<trace::Value>& values);
   Instant deadline() const;
 
@@ -81,6 +87,7 @@ class ExpectationRun {
   Outcome outcome_;
   bool open_ = false;
   bool closed_ = false;
+  bool empty_ = false;
   Instant opened_at_;
   std::optional<Instant> true_since_;
   std::uint64_t seen_stamp_ = 0;

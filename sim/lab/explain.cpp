@@ -7,51 +7,11 @@
 
 #include "consul/agent_config.h"
 #include "consul/command.h"
-#include "core/engine.h"
-#include "lab/build.h"
-#include "net/network.h"
+#include "lab/stage.h"
 
 namespace dcsim::lab {
 
 namespace {
-
-/// A network without agents, on which every port that is asked about is open.
-class Stage final : public net::NetObserver, public net::UdpSink, public net::TcpSink {
- public:
-  Stage(const scenario::Topology& topology, bool enable_all) {
-    Diagnostics ignored;
-    host::WorldSpec spec = build_world(topology, 1, ignored);
-    network_ = std::make_unique<net::Network>(engine_, spec.network, 1, *this);
-    for (std::size_t i = 0; i < spec.firewalls.size(); ++i) {
-      if (!spec.firewalls[i].enabled && !enable_all) off_.push_back(spec.firewalls[i].name);
-      if (enable_all) spec.firewalls[i].enabled = true;
-      network_->add_firewall(spec.firewalls[i], spec.firewall_machines[i]);
-    }
-  }
-
-  net::Network& network() { return *network_; }
-  const std::vector<std::string>& off() const { return off_; }
-
-  net::PathReport path(HostId from, const Endpoint& to, net::Protocol protocol, std::uint16_t from_port) {
-    if (const HostId there = network_->host_at(to.address, from); there.valid()) {
-      if (protocol == net::Protocol::kTcp) network_->tcp_listen(there, to.port, this);
-      else network_->udp_bind(there, to.port, this);
-    }
-    return network_->trace_path(from, to, protocol, from_port);
-  }
-
-  void on_udp(HostId, const Endpoint&, const Endpoint&, const Bytes&) override {}
-  void on_accept(net::ConnectionId, const Endpoint&, const Endpoint&) override {}
-  void on_connected(net::ConnectionId) override {}
-  void on_data(net::ConnectionId, const Bytes&) override {}
-  void on_eof(net::ConnectionId) override {}
-  void on_error(net::ConnectionId, net::SocketError) override {}
-
- private:
-  core::Engine engine_;
-  std::unique_ptr<net::Network> network_;
-  std::vector<std::string> off_;
-};
 
 std::string percent(net::Billionths p) { return fmt::format("{:g}%", static_cast<double>(p) / 1e7); }
 
@@ -149,92 +109,6 @@ Result<Explanation> explain_flow(const scenario::Topology& topology, const FlowQ
   Stage on(topology, true);
   bool arrives = false;
   out.text += story(on, source, to, protocol, from_port, arrives);
-  return out;
-}
-
-ReachTable reach_table(const scenario::Topology& topology, const ReachOptions& options) {
-  ReachTable table;
-  std::vector<std::uint32_t> agents;
-  if (options.by_agent) {
-    for (std::uint32_t i = 0; i < topology.agents.size(); ++i) {
-      agents.push_back(i);
-      table.names.push_back(topology.agents[i].full_name);
-    }
-  } else {
-    // One agent speaks for its zone, and two for a zone with itself.
-    for (std::uint32_t z = 0; z < topology.zones.size(); ++z) {
-      const auto it = std::find_if(topology.agents.begin(), topology.agents.end(), [&](const auto& a) { return a.zone == z; });
-      if (it == topology.agents.end()) continue;
-      agents.push_back(static_cast<std::uint32_t>(it - topology.agents.begin()));
-      table.names.push_back(topology.zones[z].name);
-    }
-  }
-  Stage stage(topology, options.enable_all);
-  Diagnostics ignored;
-  for (const std::uint32_t a : agents) {
-    std::vector<std::string> row;
-    for (std::uint32_t b : agents) {
-      if (a == b && options.by_agent) {
-        row.emplace_back(".");
-        continue;
-      }
-      if (a == b) {
-        const auto other = std::find_if(topology.agents.begin(), topology.agents.end(),
-                                        [&](const auto& x) { return x.zone == topology.agents[a].zone && &x != &topology.agents[a]; });
-        if (other == topology.agents.end()) {
-          row.emplace_back(".");
-          continue;
-        }
-        b = static_cast<std::uint32_t>(other - topology.agents.begin());
-      }
-      const consul::AgentConfig config = build_agent(topology, b, nullptr, ignored);
-      std::string cell;
-      const auto probe = [&](std::uint16_t port, net::Protocol protocol) {
-        const Endpoint to{topology.agents[b].address, port};
-        if (!stage.path(HostId{a}, to, protocol, protocol == net::Protocol::kUdp ? port : 40'000).arrives()) return;
-        cell += fmt::format("{}{}/{}", cell.empty() ? "" : " ", port, net::name_of(protocol));
-      };
-      probe(config.serf_lan_port, net::Protocol::kUdp);
-      probe(config.serf_lan_port, net::Protocol::kTcp);
-      for (const auto& s : config.segments) {
-        probe(s.port, net::Protocol::kUdp);
-        probe(s.port, net::Protocol::kTcp);
-      }
-      if (config.server) probe(config.rpc_port, net::Protocol::kTcp);
-      row.push_back(cell.empty() ? "-" : cell);
-    }
-    table.cells.push_back(std::move(row));
-  }
-  return table;
-}
-
-std::string reach_text(const ReachTable& table) {
-  std::vector<std::vector<std::string>> rows;
-  rows.push_back({"from \\ to"});
-  rows[0].insert(rows[0].end(), table.names.begin(), table.names.end());
-  for (std::size_t i = 0; i < table.names.size(); ++i) {
-    rows.push_back({table.names[i]});
-    rows.back().insert(rows.back().end(), table.cells[i].begin(), table.cells[i].end());
-  }
-  return consul::columnize(rows);
-}
-
-std::string reach_diff(const ReachTable& before, const ReachTable& after) {
-  std::string out;
-  for (std::size_t i = 0; i < before.names.size(); ++i) {
-    const auto row = std::find(after.names.begin(), after.names.end(), before.names[i]);
-    for (std::size_t j = 0; j < before.names.size(); ++j) {
-      const auto column = std::find(after.names.begin(), after.names.end(), before.names[j]);
-      std::string now = "(gone)";
-      if (row != after.names.end() && column != after.names.end()) {
-        now = after.cells[static_cast<std::size_t>(row - after.names.begin())][static_cast<std::size_t>(column - after.names.begin())];
-      }
-      if (now != before.cells[i][j]) out += fmt::format("{} -> {}: {} => {}\n", before.names[i], before.names[j], before.cells[i][j], now);
-    }
-  }
-  for (const std::string& name : after.names) {
-    if (std::find(before.names.begin(), before.names.end(), name) == before.names.end()) out += fmt::format("{}: new\n", name);
-  }
   return out;
 }
 

@@ -26,19 +26,4 @@ struct Explanation {
 /// Fails on unknown names. `enable_all`: firewalls that a scenario turns on later count as on.
 Result<Explanation> explain_flow(const scenario::Topology& topology, const FlowQuery& query, bool enable_all);
 
-/// `reach`: who can open which of the gossip and RPC ports of whom, zone by zone (or agent by agent), as a table.
-struct ReachOptions {
-  bool by_agent = false;
-  bool enable_all = true;
-};
-/// One cell: which of the ports asked for get through.
-struct ReachTable {
-  std::vector<std::string> names;
-  std::vector<std::vector<std::string>> cells;  ///< cells[from][to]: "tcp udp", "tcp", "udp", "-"
-};
-ReachTable reach_table(const scenario::Topology& topology, const ReachOptions& options);
-std::string reach_text(const ReachTable& table);
-/// What differs between two tables, one line a cell; empty if nothing does.
-std::string reach_diff(const ReachTable& before, const ReachTable& after);
-
 }  // namespace dcsim::lab

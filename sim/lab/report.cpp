@@ -27,9 +27,22 @@ std::string_view mark(const Outcome& o) {
   return o.verdict == Verdict::kHolds ? "ok  " : o.verdict == Verdict::kPending ? "?   " : o.warn_only ? "warn" : "FAIL";
 }
 
+/// A label's value may be what a command printed.
+std::string one_line(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '\n') out += "\\n";
+    else if (c == '\t') out += "\\t";
+    else if (c == '\r') out += "\\r";
+    else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) out += fmt::format("\\x{:02x}", static_cast<unsigned>(c));
+    else out += c;
+  }
+  return out;
+}
+
 std::string labels_text(const MetricValue& m) {
   std::string out;
-  for (const auto& [k, v] : m.labels) out += fmt::format("{}{}={}", out.empty() ? "" : ", ", k, v);
+  for (const auto& [k, v] : m.labels) out += fmt::format("{}{}={}", out.empty() ? "" : ", ", k, one_line(v));
   return out.empty() ? "" : "{" + out + "}";
 }
 
@@ -60,6 +73,7 @@ std::string time_text(Instant t) {
 
 std::string reproduce_line(const RunResult& r, Instant until) {
   std::string line = fmt::format("dcsim run {} --seed {}", shell_quoted(r.file), r.seed);
+  if (!r.chosen.empty()) line += fmt::format(" --scenario {}", shell_quoted(r.chosen));
   for (const auto& [k, v] : r.set) line += fmt::format(" --set {}", shell_quoted(k + "=" + v));
   if (until < r.planned_end) {
     // Rounded up to a millisecond, so that the deciding event is in.
@@ -74,11 +88,15 @@ std::string summary_text(const RunResult& r, bool color) {
                                 time_text(r.ended_at), thousands(r.events));
   if (!r.outcomes.empty()) out += "\n";
   for (const Outcome& o : r.outcomes) {
-    const char* code = o.verdict == Verdict::kHolds ? "32" : o.warn_only ? "33" : "31";
+    const char* code = o.verdict == Verdict::kHolds ? "32" : o.verdict == Verdict::kPending ? "33" : o.warn_only ? "33" : "31";
     out += fmt::format("  {}  {}", painted(mark(o), code, color), o.name);
     if (o.verdict == Verdict::kHolds) {
       if (o.kind == "eventually" && !o.warn_only) out += fmt::format("  (at {})", time_text(o.decided_at));
       out += "\n";
+      continue;
+    }
+    if (o.verdict == Verdict::kPending) {
+      out += fmt::format("  (undecided: {})\n", o.detail);
       continue;
     }
     out += fmt::format("\n          {} {}\n          event {}, {}: {}\n", o.kind, o.text, thousands(o.event), time_text(o.decided_at), o.detail);
@@ -100,15 +118,23 @@ std::string summary_text(const RunResult& r, bool color) {
   for (const Count& c : r.drops) {
     if (c.value > 0) out += fmt::format("    {:<40}{:>14}\n", c.name, thousands(c.value));
   }
+  if (!r.notes.empty()) out += "\n";
+  for (const std::string& note : r.notes) out += fmt::format("  {} {}\n", painted("note:", "33", color), note);
   out += fmt::format("\n  digest {}\n", r.digest);
   if (!r.broken.empty()) {
     out += fmt::format("\n{} at {} (seed {}, event {}): {}\n", painted("internal error", "31", color), time_text(r.ended_at), r.seed, r.events, r.broken);
   }
-  const auto failed = std::count_if(r.outcomes.begin(), r.outcomes.end(), [](const Outcome& o) { return o.verdict != Verdict::kHolds && !o.warn_only; });
+  const auto failed = std::count_if(r.outcomes.begin(), r.outcomes.end(), [](const Outcome& o) { return o.verdict == Verdict::kFails && !o.warn_only; });
+  const auto warned = std::count_if(r.outcomes.begin(), r.outcomes.end(), [](const Outcome& o) { return o.verdict == Verdict::kFails && o.warn_only; });
+  const auto open = std::count_if(r.outcomes.begin(), r.outcomes.end(), [](const Outcome& o) { return o.verdict == Verdict::kPending; });
+  const auto all = static_cast<std::ptrdiff_t>(r.outcomes.size());
   if (r.end == RunResult::End::kAborted) out += "  stopped early: an expectation with `abort: true` failed\n";
   if (r.end == RunResult::End::kInterrupted) out += "  interrupted\n";
-  if (failed > 0) out += fmt::format("\n{} of {} expectations do not hold\nreproduce: {}\n", failed, r.outcomes.size(), reproduce_line(r, r.planned_end));
-  else if (!r.outcomes.empty()) out += fmt::format("\nall {} expectations hold\n", r.outcomes.size());
+  const std::string undecided = open == 0 ? std::string() : fmt::format("; {} undecided: the run was cut short", open);
+  if (failed > 0) out += fmt::format("\n{} of {} expectations do not hold{}\nreproduce: {}\n", failed, all, undecided, reproduce_line(r, r.planned_end));
+  else if (warned > 0) out += fmt::format("\n{} of {} expectations hold{}; {} of `severity: warn` do not\n", all - warned - open, all, undecided, warned);
+  else if (open > 0) out += fmt::format("\n{} of {} expectations hold{}\n", all - open, all, undecided);
+  else if (all > 0) out += fmt::format("\nall {} expectations hold\n", all);
   return out;
 }
 
@@ -170,10 +196,16 @@ std::string summary_json(const RunResult& r) {
   w.end_object();
   w.key("commands").begin_array();
   for (const CommandRecord& c : r.transcript) {
-    if (c.step.empty()) continue;
+    if (c.step.empty()) continue;  // a workload's: counted below
     w.begin_object().member("t", c.at.ns).member("agent", c.agent).member("command", c.command).member("step", c.step);
     w.member("exit", c.exit).member("elapsed_ns", c.elapsed.ns).end_object();
   }
+  w.end_array();
+  w.key("workloads").begin_array();
+  for (const WorkloadCount& c : r.workloads) w.begin_object().member("name", c.name).member("commands", c.commands).member("failed", c.failed).end_object();
+  w.end_array();
+  w.key("notes").begin_array();
+  for (const std::string& note : r.notes) w.value(note);
   w.end_array();
   w.member("reproduce", reproduce_line(r, r.planned_end));
   if (!r.broken.empty()) w.member("broken", r.broken);
@@ -189,7 +221,7 @@ std::string summary_github(const RunResult& r) {
     return safe;
   };
   for (const Outcome& o : r.outcomes) {
-    if (o.verdict == Verdict::kHolds) continue;
+    if (o.verdict != Verdict::kFails) continue;
     out += fmt::format("::{} file={},title={}::{}\n", o.warn_only ? "warning" : "error", escaped(r.file), escaped(o.name),
                        escaped(fmt::format("{} {}: {} at {}. Reproduce: {}", o.kind, o.text, o.detail, time_text(o.decided_at), reproduce_line(r, o.decided_at))));
   }
@@ -202,9 +234,10 @@ std::string transcript_text(const RunResult& r) {
   std::string out;
   for (const CommandRecord& c : r.transcript) {
     out += fmt::format("[{}] {} $ {}\n", time_text(c.at), c.agent, c.command);
-    out += c.out + c.err;
-    if (!c.out.empty() && c.err.empty() && c.out.back() != '\n') out += "\n";
-    if (!c.err.empty() && c.err.back() != '\n') out += "\n";
+    const std::string& first = c.err_first ? c.err : c.out;
+    const std::string& second = c.err_first ? c.out : c.err;
+    out += first + second;
+    if (const std::string& last = second.empty() ? first : second; !last.empty() && last.back() != '\n') out += "\n";
     out += c.ended ? fmt::format("# exit {} after {}\n\n", c.exit, consul::go_duration(c.elapsed)) : "# still running at the end\n\n";
   }
   return out;
@@ -212,7 +245,10 @@ std::string transcript_text(const RunResult& r) {
 
 std::string metrics_text(const RunResult& r) {
   std::vector<trace::MetricRow> rows;
-  for (const MetricValue& m : r.metrics) rows.push_back({m.name, m.labels, m.value, m.unit});
+  for (const MetricValue& m : r.metrics) {
+    rows.push_back({m.name, m.labels, m.value, m.unit});
+    for (auto& [label, value] : rows.back().labels) value = one_line(value);
+  }
   for (const Count& c : r.counts) rows.push_back({"count:" + c.name, {}, trace::Value::of(static_cast<double>(c.value)), ""});
   return trace::metrics_csv(rows);
 }

@@ -46,6 +46,7 @@ class Run {
     result_.seed = options_.seed.value_or(scenario_.seed);
     result_.params = scenario_.params;
     result_.set = options_.set;
+    result_.chosen = options_.scenario;
     result_.planned_end = Instant{} + std::min(scenario_.duration, options_.until.value_or(scenario_.duration));
     result_.cut = options_.until && *options_.until < scenario_.duration;
     result_.agents = scenario_.topology->agents.size();
@@ -97,7 +98,9 @@ class Run {
     fw_reject_ = subscribe(trace::Series::kFwReject, {"fw", "rule"});
     packet_drop_ = subscribe(trace::Series::kPacketDrop, {"reason"});
     checkers_ = std::make_unique<check::Checkers>(*world_, metrics_);
-    world_->set_watch(checkers_.get());
+    exits_ = std::make_unique<Exits>(*world_, *tracer_, *checkers_);
+    world_->set_watch(exits_.get());
+    director_->set_exits(exits_.get());
     if (scenario_.record.packets && !options_.out_dir.empty()) open_capture();
     world_->network().observer_changed();
     world_->recorder().start_sampling(scenario_.record.sample_interval.value_or(1_s));
@@ -148,7 +151,7 @@ class Run {
         }
       }
       if (result_.end == RunResult::End::kDone) engine.run_until(result_.planned_end);
-      director_->finish();
+      director_->finish(result_.end != RunResult::End::kDone);
       checkers_->at_end();
       world_->network().check_balance();
     } catch (const InvariantBroken& broken) {
@@ -164,6 +167,9 @@ class Run {
     result_.outcomes = director_->outcomes();
     result_.metrics = director_->metrics();
     result_.transcript = director_->transcript();
+    result_.workloads = director_->workloads();
+    result_.notes = director_->notes();
+    tell_exits();
     const Instant now = world_->engine().now();
     const net::Totals& totals = world_->network().totals();
     result_.counts = {{"packets sent", totals.sent}, {"packets delivered", totals.delivered}, {"packets lost", totals.dropped}, {"packets in flight", totals.in_flight}};
@@ -184,6 +190,30 @@ class Run {
     if (!finished) result_.write_error = finished.error().text;
     result_.digest = tracer_->digest_hex();
     result_.records = tracer_->size();
+  }
+
+  /// An agent that never came up has failed the run; one that gave up later may be what the file is about.
+  void tell_exits() {
+    constexpr std::size_t kMost = 10;
+    std::size_t failed = 0, gone = 0;
+    for (const Exits::Exit& exit : exits_->exits()) {
+      const std::string& agent = world_->spec(host::AgentId{exit.agent}).full_name;
+      if (exit.at_start && ++failed <= kMost) {
+        Outcome o;
+        o.name = agent + " starts";
+        o.kind = "agent";
+        o.text = agent;
+        o.verdict = Verdict::kFails;
+        o.decided_at = exit.at;
+        o.event = exit.event;
+        o.detail = exit.why.empty() ? "it did not come up" : "it did not come up: " + exit.why;
+        result_.outcomes.push_back(std::move(o));
+      } else if (!exit.at_start && ++gone <= kMost) {
+        result_.notes.push_back(fmt::format("{} ended by itself at {}{}{}", agent, time_text(exit.at), exit.why.empty() ? "" : ": ", exit.why));
+      }
+    }
+    if (failed > kMost) result_.notes.push_back(fmt::format("{} more agents ended by themselves at their start", failed - kMost));
+    if (gone > kMost) result_.notes.push_back(fmt::format("{} more agents ended by themselves", gone - kMost));
   }
 
   void write() {
@@ -214,6 +244,7 @@ class Run {
   std::unique_ptr<trace::Tracer> tracer_;
   std::unique_ptr<host::Capture> capture_;
   std::unique_ptr<check::Checkers> checkers_;
+  std::unique_ptr<Exits> exits_;
   std::unique_ptr<host::World> world_;
   std::unique_ptr<Director> director_;
   std::vector<trace::AggregateId> standard_;
@@ -228,7 +259,7 @@ int RunResult::exit_status() const {
   if (end == End::kBroken) return 3;
   if (end == End::kInterrupted) return 130;
   if (!write_error.empty()) return 2;
-  const bool failed = std::any_of(outcomes.begin(), outcomes.end(), [](const Outcome& o) { return o.verdict != Verdict::kHolds && !o.warn_only; });
+  const bool failed = std::any_of(outcomes.begin(), outcomes.end(), [](const Outcome& o) { return o.verdict == Verdict::kFails && !o.warn_only; });
   return failed ? 1 : 0;
 }
 

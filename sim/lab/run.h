@@ -23,6 +23,10 @@ struct Expressions {
 Expressions parse_expressions(const scenario::Scenario& scenario);
 /// All that `dcsim check` looks at beyond what the loader did: commands, faults, Consul's own rules.
 void check_scenario(const scenario::Scenario& scenario, Diagnostics& out);
+/// The part of it that needs no sound topology: commands, events, faults.
+void check_texts(const scenario::Scenario& scenario, Diagnostics& out);
+/// "consul members|join|...; serf members|...": what a command line may be without exiting as not modelled.
+std::string modelled_commands();
 /// Consul's own rules over each agent's configuration: for a topology that has other mistakes and cannot be built.
 void check_agents(const scenario::Topology& topology, Diagnostics& out);
 /// For topologies without a scenario.
@@ -38,6 +42,7 @@ struct RunOptions {
   std::optional<std::uint64_t> seed;
   std::optional<Duration> until;
   std::vector<std::pair<std::string, std::string>> set;  ///< what the loader was given by --set: for the reproduce line only
+  std::string scenario;  ///< what --scenario gave, for the reproduce line
   std::string out_dir;  ///< empty = write nothing
   trace::Keep keep = trace::Keep::kNothing;  ///< without out_dir: what the tracer keeps
   std::function<void(const Progress&)> progress;  ///< called now and then; may be empty
@@ -55,6 +60,14 @@ struct CommandRecord {
   std::string out;
   std::string err;
   bool ended = false;
+  bool err_first = false;  ///< what it printed on stderr came before what it printed on stdout
+};
+
+/// What a workload's commands came to.
+struct WorkloadCount {
+  std::string name;
+  std::uint64_t commands = 0;
+  std::uint64_t failed = 0;  ///< exit status not 0, or longer than the timeout
 };
 
 struct MetricValue {
@@ -80,6 +93,7 @@ struct RunResult {
   std::vector<std::pair<std::string, std::string>> set;  ///< what --set gave, for the reproduce line
   Instant ended_at;
   Instant planned_end;
+  std::string chosen;    ///< --scenario, for the reproduce line; "" where the file has but one
   bool cut = false;  ///< planned_end is --until's, not the scenario's
   std::uint64_t events = 0;
   std::uint64_t records = 0;
@@ -90,6 +104,8 @@ struct RunResult {
   std::vector<Count> counts;
   std::vector<Count> drops;          ///< "core-fw / tenants-apart" -> packets
   std::vector<CommandRecord> transcript;
+  std::vector<WorkloadCount> workloads;
+  std::vector<std::string> notes;    ///< what happened that the file may not have meant
   std::vector<std::string> files;    ///< written, relative to out_dir
   End end = End::kDone;
   std::string broken;                ///< kBroken: the invariant and the last records

@@ -48,6 +48,7 @@ VerifyResult verify_scenario(const scenario::Scenario& scenario, const RunOption
     out.broken = out.broken || all[i]->end == RunResult::End::kBroken;
     if (all[i]->end == RunResult::End::kBroken) out.text += "  " + all[i]->broken + "\n";
   }
+  out.text += "  each run on one thread: this version does not spread a run over several\n";
   if (!out.same && a.digest != b.digest) {
     trace::trace_diff(dir_a, dir_b, {[&](std::string_view t) { out.text += t; }, [&](std::string_view t) { out.text += t; }});
     out.text += fmt::format("the recordings are in {} and {}\n", dir_a, dir_b);

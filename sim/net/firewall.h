@@ -17,9 +17,7 @@ namespace dcsim::net {
 
 enum class FirewallAction : std::uint8_t { kAccept, kDrop, kReject };
 enum class FirewallHook : std::uint8_t { kForward, kInput, kOutput };
-enum class RejectWith : std::uint8_t { kTcpReset, kIcmpPortUnreachable, kIcmpHostUnreachable, kIcmpAdminProhibited };
 std::string_view name_of(FirewallAction action);  ///< "accept"
-std::string_view name_of(RejectWith kind);        ///< "tcp-reset", as nftables spells it
 /// The ICMP code of an icmp-* kind.
 IcmpError icmp_of(RejectWith kind);
 

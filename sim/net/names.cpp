@@ -70,44 +70,4 @@ std::string_view text_of(SocketError error) {
   return "unknown error";
 }
 
-std::string_view name_of(DropReason reason) {
-  switch (reason) {
-    case DropReason::kNone:
-      return "none";
-    case DropReason::kFirewall:
-      return "firewall";
-    case DropReason::kReject:
-      return "reject";
-    case DropReason::kPermission:
-      return "not-permitted";
-    case DropReason::kLoss:
-      return "loss";
-    case DropReason::kCorrupt:
-      return "corrupt";
-    case DropReason::kQueueFull:
-      return "queue-full";
-    case DropReason::kMtu:
-      return "mtu";
-    case DropReason::kLinkDown:
-      return "link-down";
-    case DropReason::kPartition:
-      return "partition";
-    case DropReason::kNoRoute:
-      return "no-route";
-    case DropReason::kNoHost:
-      return "no-host";
-    case DropReason::kNoListener:
-      return "no-listener";
-    case DropReason::kHostDown:
-      return "host-down";
-    case DropReason::kNat:
-      return "nat";
-    case DropReason::kStray:
-      return "stray";
-    case DropReason::kCount:
-      break;
-  }
-  return "unknown";
-}
-
 }  // namespace dcsim::net

@@ -37,6 +37,8 @@ struct ConnectionId {
 class UdpSink {
  public:
   virtual ~UdpSink() = default;
+  /// Whether the socket's buffer has room for `bytes` of payload; asked before each on_udp. False: the packet is lost.
+  virtual bool takes(const Endpoint& /*to*/, std::size_t /*bytes*/) { return true; }
   /// `to` is the local endpoint as the packet named it (after NAT).
   virtual void on_udp(HostId host, const Endpoint& from, const Endpoint& to, const Bytes& payload) = 0;
 };

@@ -29,7 +29,7 @@ class HostTcp final : public TcpOutput {
   void on_accepted(TcpId id, std::uint64_t user, const Endpoint& local, const Endpoint& remote) override;
   void on_data(TcpId id, const Bytes& data) override;
   void on_end(TcpId id) override;
-  void on_error(TcpId id, SocketError error) override;
+  void on_error(TcpId id, const Endpoint& local, const Endpoint& remote, SocketError error) override;
   void on_writable(TcpId id) override;
 
   /// The process has a connection that reports to `sink`.
@@ -52,6 +52,7 @@ class HostTcp final : public TcpOutput {
   };
   Slot& slot_of(TcpId id);
   TcpSink* sink_of(TcpId id);
+  void tell_opened(const Endpoint& local, const Endpoint& remote, bool accepted);
 
   Network::State& network_;
   HostId host_;
@@ -187,7 +188,10 @@ struct Network::State {
   /// Drops and answers the sender with an ICMP error from `at` (none(): from the sender's own kernel or first switch).
   void drop_and_answer(PacketId id, const Drop& why, IcmpError code, VertexId at, Duration later = {0},
                        std::uint32_t mtu = 0);
-  PacketId make_icmp(const Packet& offending, IcmpError code, std::uint32_t mtu);
+  /// `from`: who speaks.
+  PacketId make_icmp(const Packet& offending, const Address& from, IcmpError code, std::uint32_t mtu);
+  /// The address of the router at `at`; empty if it has none.
+  Address router_address(VertexId at) const;
   PacketId make_reset(const Packet& offending);
   void send_answer(PacketId id, VertexId at, Cause cause, Duration later);
   PacketInfo info_of(const Packet& packet) const;

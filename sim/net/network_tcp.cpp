@@ -80,12 +80,22 @@ void HostTcp::arm(TcpId id, Instant deadline) {
                                         event(kTcpTimer, host_.value, id.slot, id.generation));
 }
 
+void HostTcp::tell_opened(const Endpoint& local, const Endpoint& remote, bool accepted) {
+  if (!(network_.wants & NetObserver::kConnections)) return;
+  const Cause record = network_.observer->connection_opened(network_.engine.now(), host_, local, remote, accepted);
+  if (record.record) network_.engine.set_cause(record);
+}
+
 void HostTcp::on_connected(TcpId id) {
-  if (TcpSink* sink = sink_of(id)) sink->on_connected({host_, id});
+  TcpSink* sink = sink_of(id);
+  if (!sink) return;
+  tell_opened(stack.local(id), stack.remote(id), false);
+  sink->on_connected({host_, id});
 }
 
 void HostTcp::on_accepted(TcpId id, std::uint64_t user, const Endpoint& local, const Endpoint& remote) {
   opened(id, sink_in(user));
+  tell_opened(local, remote, true);
   sink_in(user)->on_accept({host_, id}, local, remote);
 }
 
@@ -97,12 +107,11 @@ void HostTcp::on_end(TcpId id) {
   if (TcpSink* sink = sink_of(id)) sink->on_eof({host_, id});
 }
 
-void HostTcp::on_error(TcpId id, SocketError error) {
+void HostTcp::on_error(TcpId id, const Endpoint& local, const Endpoint& remote, SocketError error) {
   TcpSink* sink = sink_of(id);
   if (!sink) return;
   slot_of(id).sink = nullptr;
   if (network_.wants & NetObserver::kConnections) {
-    const Endpoint local = stack.local(id), remote = stack.remote(id);
     const Cause record = network_.observer->connection_failed(network_.engine.now(), host_, local, remote, error);
     if (record.record) network_.engine.set_cause(record);
   }

@@ -1,9 +1,11 @@
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "base/address.h"
 #include "base/bytes.h"
+#include "base/drop_reason.h"
 #include "base/ids.h"
 
 namespace dcsim::net {
@@ -18,14 +20,17 @@ using PartitionId = Id<struct PartitionTag>;  ///< in order of partition()
 enum class Protocol : std::uint8_t { kIcmp = 1, kTcp = 6, kUdp = 17 };
 std::string_view name_of(Protocol protocol);  ///< "udp"
 
-/// Header sizes in bytes (RFC 791, 768, 9293, 792). An ICMP error carries the offending IP header and 8 bytes more.
+/// Header sizes in bytes (RFC 791, 768, 9293, 792).
 inline constexpr std::uint32_t kIpHeader = 20;
 inline constexpr std::uint32_t kIpv6Header = 40;  // RFC 8200
 inline constexpr std::uint32_t kUdpHeader = 8;
 inline constexpr std::uint32_t kTcpHeader = 20;
-inline constexpr std::uint32_t kIcmpError = 8 + kIpHeader + 8;
+inline constexpr std::uint32_t kIcmpHeader = 8;
+inline constexpr std::uint32_t kIcmpQuoted = 8;  ///< bytes of the offending packet behind its IP header (RFC 792)
 inline constexpr std::uint32_t kMaxUdpPayload = 65'507;
 inline std::uint32_t ip_header_of(const Address& address) { return address.is_v4() ? kIpHeader : kIpv6Header; }
+/// IP bytes of an ICMP error: header, ICMP header, and the head of the offending packet.
+inline std::uint32_t icmp_error_bytes(const Address& to) { return 2 * ip_header_of(to) + kIcmpHeader + kIcmpQuoted; }
 
 /// ICMP destination-unreachable errors (RFC 792, 1122, 1812) that the network originates.
 enum class IcmpError : std::uint8_t {
@@ -59,27 +64,12 @@ enum class SocketError : std::uint8_t {
 };
 std::string_view text_of(SocketError error);
 
-/// Why a packet did not arrive. Each has exactly one culprit, see Drop.
-enum class DropReason : std::uint8_t {
-  kNone,
-  kFirewall,    ///< a firewall's drop; firewall and rule
-  kReject,      ///< a firewall's reject, answered; firewall and rule
-  kPermission,  ///< an output hook's drop at the sender: the sender got EPERM; firewall and rule
-  kLoss,        ///< link
-  kCorrupt,     ///< link
-  kQueueFull,   ///< link
-  kMtu,         ///< larger than the link's MTU with don't-fragment; link
-  kLinkDown,    ///< link
-  kPartition,   ///< partition
-  kNoRoute,     ///< no path between the zones, or an address of no zone
-  kNoHost,      ///< an address of a zone that no host has
-  kNoListener,  ///< the port is closed at the receiver; it answered (RST or ICMP port unreachable)
-  kHostDown,    ///< the receiver (or sender) is powered off
-  kNat,         ///< a translated address that cannot be reached from where the packet was
-  kStray,       ///< a segment or ICMP error that no socket waits for
-  kCount
-};
-std::string_view name_of(DropReason reason);  ///< "queue-full"
+/// What a firewall's reject answers with.
+enum class RejectWith : std::uint8_t { kTcpReset, kIcmpPortUnreachable, kIcmpHostUnreachable, kIcmpAdminProhibited };
+std::string_view name_of(RejectWith kind);  ///< "tcp-reset", as nftables spells it
+
+using dcsim::DropReason;
+using dcsim::name_of;
 
 /// A drop with its culprit. `rule` is the firewall's stable rule id, -1 = its default.
 struct Drop {
@@ -88,11 +78,12 @@ struct Drop {
   FirewallId firewall;
   PartitionId partition;
   std::int32_t rule = -1;
+  std::optional<RejectWith> answer;  ///< kReject: what the sender is answered with; nullopt = it must be silent
 
   static Drop because(DropReason reason) { return on_link(reason, {}); }
-  static Drop on_link(DropReason reason, LinkId link) { return {reason, link, {}, {}, -1}; }
-  static Drop by(DropReason reason, FirewallId firewall, std::int32_t rule) { return {reason, {}, firewall, {}, rule}; }
-  static Drop by(PartitionId partition) { return {DropReason::kPartition, {}, {}, partition, -1}; }
+  static Drop on_link(DropReason reason, LinkId link) { return {reason, link, {}, {}, -1, {}}; }
+  static Drop by(DropReason reason, FirewallId firewall, std::int32_t rule) { return {reason, {}, firewall, {}, rule, {}}; }
+  static Drop by(PartitionId partition) { return {DropReason::kPartition, {}, {}, partition, -1, {}}; }
 };
 
 /// TCP header fields as they are on the wire. Flags: FIN 1, SYN 2, RST 4, PSH 8, ACK 16.
@@ -110,13 +101,16 @@ struct PacketInfo {
   std::uint64_t serial = 0;  ///< number of the packet in the run, from 1; a duplicate has its own
   Endpoint from;             ///< as on the wire at this place (after NAT, if any)
   Endpoint to;
-  HostId from_host;  ///< none for what a router originates
+  HostId from_host;  ///< none for what a router or firewall between zones originates
   HostId to_host;    ///< none if the address is nobody's
   Protocol protocol = Protocol::kUdp;
   IcmpError icmp = IcmpError::kNetUnreachable;  ///< if protocol is ICMP; `payload` is then empty
   Protocol quoted_protocol = Protocol::kUdp;    ///< if ICMP: the offending packet, as its sender knows it
   Endpoint quoted_from;
   Endpoint quoted_to;
+  std::uint32_t quoted_seq = 0;    ///< its TCP sequence number
+  std::uint32_t quoted_bytes = 0;  ///< its IP bytes
+  FirewallId made_by;              ///< the firewall whose answer (ICMP error, RST) this is
   bool dont_fragment = false;
   std::uint32_t ip_bytes = 0;  ///< all IP bytes, headers of every fragment included
   std::uint16_t fragments = 1;

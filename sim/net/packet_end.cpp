@@ -50,10 +50,13 @@ PacketInfo Network::State::info_of(const Packet& packet) const {
   info.hop = packet.hop;
   info.payload = &packet.segment.payload;
   info.cause = packet.cause;
+  info.made_by = packet.made_by;
   if (packet.quote) {
     info.quoted_protocol = packet.quote->protocol;
     info.quoted_from = packet.quote->from;
     info.quoted_to = packet.quote->to;
+    info.quoted_seq = packet.quote->seq;
+    info.quoted_bytes = packet.quote->bytes;
   }
   if (packet.protocol == Protocol::kTcp) {
     const TcpSegment& segment = packet.segment;
@@ -110,7 +113,7 @@ void Network::State::deliver_udp(PacketId id, HostState& host) {
   UdpSink* sink = host.udp_sink(packet.segment.to.port);
   if (!sink) {
     const HostId self = packet.to_host;
-    const PacketId answer = make_icmp(packet, IcmpError::kPortUnreachable, 0);
+    const PacketId answer = make_icmp(packet, packet.segment.to.address, IcmpError::kPortUnreachable, 0);
     const Cause cause = drop(id, Drop::because(DropReason::kNoListener));
     packets[answer].cause = cause;
     packets[answer].from_host = self;
@@ -120,6 +123,10 @@ void Network::State::deliver_udp(PacketId id, HostState& host) {
   const HostId self = packet.to_host;
   const Endpoint from = packet.segment.from;
   const Endpoint to = packet.segment.to;
+  if (!sink->takes(to, packet.segment.payload.size())) {
+    drop(id, Drop::because(DropReason::kBufferFull));
+    return;
+  }
   engine.set_cause(count_delivered(packet, host));
   const Bytes payload = std::move(packet.segment.payload);
   packets.free(id);
@@ -143,17 +150,15 @@ void Network::State::deliver_tcp(PacketId id, HostState& host) {
   tcp.stack.on_segment(engine.now(), segment);
 }
 
+/// The kernel has it. What it makes of it is another matter: Linux hands an error about a datagram only to a connected UDP
+/// socket, and memberlist's and Serf's never are.
 void Network::State::deliver_icmp(PacketId id, HostState& host) {
   Packet& packet = packets[id];
-  const std::unique_ptr<Quote> quote = std::move(packet.quote);
-  if (quote->protocol != Protocol::kTcp || !host.tcp) {
-    // Linux hands an ICMP error to a UDP socket only if that is connected; memberlist's and Serf's never are.
-    drop(id, Drop::because(DropReason::kStray));
-    return;
-  }
   const IcmpError code = packet.icmp;
   engine.set_cause(count_delivered(packet, host));
+  const std::unique_ptr<Quote> quote = std::move(packet.quote);
   packets.free(id);
+  if (quote->protocol != Protocol::kTcp || !host.tcp) return;
   host.tcp->stack.on_icmp(engine.now(), code, quote->from, quote->to, quote->seq, quote->mtu);
 }
 
@@ -177,16 +182,29 @@ void Network::State::drop_and_answer(PacketId id, const Drop& why, IcmpError cod
                                      std::uint32_t mtu) {
   Packet& packet = packets[id];
   const bool answerable = packet.protocol != Protocol::kIcmp && packet.from_host.valid();  // RFC 1122 3.2.2
-  const PacketId answer = answerable ? make_icmp(packet, code, mtu) : PacketId::none();
+  PacketId answer;
+  if (answerable) {
+    answer = make_icmp(packet, at.valid() ? router_address(at) : packet.segment.from.address, code, mtu);
+    if (!at.valid()) packets[answer].from_host = packet.from_host;
+  }
   const Cause cause = drop(id, why);
   if (answerable) send_answer(answer, at, cause, later);
 }
 
-PacketId Network::State::make_icmp(const Packet& offending, IcmpError code, std::uint32_t mtu) {
+/// A zone's router has the zone's last host address, unless a machine has it (or the zone has no prefix).
+Address Network::State::router_address(VertexId at) const {
+  const std::uint32_t zone = graph.vertices()[at.index()].zone;
+  if (zone == Graph::kNoZone || !zone_cidrs[zone] || zone_cidrs[zone]->bits > 30) return {};
+  const Address last = Address::v4(zone_cidrs[zone]->last_host());
+  return addresses.find(last) ? Address() : last;
+}
+
+PacketId Network::State::make_icmp(const Packet& offending, const Address& from, IcmpError code, std::uint32_t mtu) {
   auto quote = std::make_unique<Quote>();
   quote->protocol = offending.protocol;
   quote->seq = offending.segment.seq;
   quote->mtu = mtu;
+  quote->bytes = offending.datagram_bytes;
   quote->from = offending.segment.from;
   quote->to = offending.segment.to;
   quote->seen = flow_of(offending);
@@ -205,9 +223,10 @@ PacketId Network::State::make_icmp(const Packet& offending, IcmpError code, std:
   packet.name = offending.name ^ kIcmpSalt;
   packet.icmp = code;
   packet.segment = TcpSegment{};
-  packet.segment.from.address = offending.segment.to.address;
+  // A router without an address of its own speaks in the name of the one that was asked for.
+  packet.segment.from.address = from.empty() ? offending.segment.to.address : from;
   packet.segment.to.address = offending.segment.from.address;
-  packet.datagram_bytes = kIpHeader + kIcmpError;
+  packet.datagram_bytes = icmp_error_bytes(offending.segment.from.address);
   packet.to_host = offending.from_host;
   packet.quote = std::move(quote);
   return id;
@@ -236,6 +255,11 @@ void Network::State::send_answer(PacketId id, VertexId at, Cause cause, Duration
   if (packet.protocol == Protocol::kIcmp && packet.quote) packet.segment.to.address = packet.quote->from.address;
   ++totals.sent;
   ++totals.in_flight;
+  if (packet.from_host.valid()) {
+    Counter& counter = hosts[packet.from_host.index()].sent(packet.protocol);
+    ++counter.packets;
+    counter.bytes += packet.datagram_bytes;
+  }
   if (wants & NetObserver::kSent) {
     if (const Cause record = observer->packet_sent(engine.now(), info_of(packet)); record.record) packet.cause = record;
   }

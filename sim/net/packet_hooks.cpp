@@ -119,14 +119,19 @@ bool Network::State::judge(PacketId id, FirewallId firewall, const PacketMeta& m
   }
   if (accepted) return true;
   Drop why = Drop::by(DropReason::kFirewall, firewall, decision.rule);
-  if (decision.action == FirewallAction::kReject)
+  if (decision.action == FirewallAction::kReject) {
     why.reason = DropReason::kReject;
-  else if (is_output && packet.protocol == Protocol::kUdp)
+    why.answer = decision.answer;
+  } else if (is_output && packet.protocol == Protocol::kUdp) {
     why.reason = DropReason::kPermission;
+  }
   PacketId answer;
   if (decision.answer && packet.from_host.valid()) {
-    answer = *decision.answer == RejectWith::kTcpReset ? make_reset(packet)
-                                                       : make_icmp(packet, icmp_of(*decision.answer), 0);
+    const bool reset = *decision.answer == RejectWith::kTcpReset;
+    const Address speaker = is_output ? meta.flow.from : at.valid() ? router_address(at) : meta.flow.to;
+    answer = reset ? make_reset(packet) : make_icmp(packet, speaker, icmp_of(*decision.answer), 0);
+    packets[answer].made_by = firewall;
+    if (is_output && !reset) packets[answer].from_host = host;  // its own kernel; a RST is in the receiver's name
   }
   const Cause cause = drop(id, why);
   if (!answer.valid()) return false;

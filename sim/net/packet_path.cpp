@@ -39,6 +39,7 @@ PacketId Network::State::make_packet(HostId from, Protocol protocol) {
   packet.protocol = protocol;
   packet.cause = engine.cause();
   packet.corrupted_on = LinkId::none();
+  packet.made_by = FirewallId::none();
   packet.fragments = 1;
   packet.hop = 0;
   packet.source_nat = 0;
@@ -180,7 +181,7 @@ bool Network::State::cross(PacketId id, DirectionId via, Instant& when, OriginId
     draw_delay(packet, d, when);
     if (d.attributes.duplicate != 0) duplicate(id, via, when, origin);
   }
-  if (wants & NetObserver::kHops) observer->packet_hop(when, info_of(packet), link_of(via));
+  if (wants & NetObserver::kHops) observer->packet_hop(when, info_of(packet), link_of(via), (via.value & 1) != 0);
   return true;
 }
 
@@ -253,6 +254,7 @@ void Network::State::duplicate(PacketId id, DirectionId via, Instant when, Origi
   copy.datagram_bytes = packet.datagram_bytes;
   copy.cause = packet.cause;
   copy.corrupted_on = packet.corrupted_on;
+  copy.made_by = packet.made_by;
   copy.fragments = packet.fragments;
   copy.hop = packet.hop;
   copy.source_nat = packet.source_nat;

@@ -22,6 +22,7 @@ struct Quote {
   FlowKey seen;    ///< as the offending packet carried it where it ended
   std::uint32_t seq = 0;
   std::uint32_t mtu = 0;
+  std::uint32_t bytes = 0;  ///< IP bytes of the offending packet
 };
 
 /// A packet on its way. UDP uses only from, to and payload of `segment`.
@@ -35,6 +36,7 @@ struct Packet {
   std::uint32_t datagram_bytes = 0;  ///< IP bytes unfragmented
   Cause cause;
   LinkId corrupted_on;
+  FirewallId made_by;  ///< a firewall's answer
   std::uint16_t fragments = 1;
   std::uint16_t hop = 0;
   std::uint16_t source_nat = 0;       ///< index + 1 of the translation that was applied

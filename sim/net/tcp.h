@@ -112,9 +112,9 @@ class TcpOutput {
   virtual void on_data(TcpId id, const Bytes& data) = 0;
   /// The peer sent FIN: no more data. Our direction stays open until shutdown_write or close.
   virtual void on_end(TcpId id) = 0;
-  /// The connection is gone; the id is dead. kRefused, kHostUnreachable, ... while connecting; kReset, kTimedOut, ...
-  /// later.
-  virtual void on_error(TcpId id, SocketError error) = 0;
+  /// The connection is gone; the id is dead, so its endpoints come along. kRefused, kHostUnreachable, ... while
+  /// connecting; kReset, kTimedOut, ... later.
+  virtual void on_error(TcpId id, const Endpoint& local, const Endpoint& remote, SocketError error) = 0;
   /// `send_buffer` bytes or more had been waiting; now it is less.
   virtual void on_writable(TcpId id) = 0;
 };

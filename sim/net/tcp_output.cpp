@@ -378,9 +378,10 @@ void TcpStack::on_keepalive_timeout(Instant now, Connection& c) {
 
 void TcpStack::fail(Connection& c, SocketError error) {
   const TcpId id = c.id;
+  const Endpoint local = c.local, remote = c.remote;
   const bool known = c.heard() && !(c.passive && c.state == TcpState::kSynReceived);
   destroy(c);
-  if (known) output_.on_error(id, error);
+  if (known) output_.on_error(id, local, remote, error);
 }
 
 // --- the send queue --------------------------------------------------------------------------------------------------

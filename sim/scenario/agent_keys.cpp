@@ -18,9 +18,11 @@ struct AgentKey {
   std::string_view path;  ///< "ports.serf_lan"; items of a list of blocks likewise: "segments.name"
   Kind kind;
   Effect effect = Effect::kIgnored;
+  std::int64_t minimum = INT64_MIN, maximum = INT64_MAX;  ///< kInt
 };
 
 constexpr Effect kM = Effect::kModelled;
+constexpr std::int64_t kMostTunable = 1'000'000;
 
 // agent/config/config.go: Config, and what later versions added.
 constexpr AgentKey kConsulKeys[] = {
@@ -84,7 +86,7 @@ constexpr AgentKey kConsulKeys[] = {
     {"data_dir", Kind::kText},
     {"datacenter", Kind::kText, kM},
     {"default_intention_policy", Kind::kText},
-    {"default_query_time", Kind::kDuration},
+    {"default_query_time", Kind::kDuration, kM},
     {"disable_anonymous_signature", Kind::kBool},
     {"disable_coordinates", Kind::kBool},
     {"disable_host_node_id", Kind::kBool},
@@ -113,15 +115,15 @@ constexpr AgentKey kConsulKeys[] = {
     {"key_file", Kind::kText},
     {"leave_on_terminate", Kind::kBool, kM},
     {"license_path", Kind::kText},
-    {"limits", Kind::kBlock},
+    {"limits", Kind::kBlock, kM},
     {"limits.http_max_conns_per_client", Kind::kInt},
     {"limits.https_handshake_timeout", Kind::kDuration},
     {"limits.kv_max_value_size", Kind::kInt},
     {"limits.request_limits", Kind::kAny},
-    {"limits.rpc_client_timeout", Kind::kDuration},
-    {"limits.rpc_handshake_timeout", Kind::kDuration},
+    {"limits.rpc_client_timeout", Kind::kDuration, kM},
+    {"limits.rpc_handshake_timeout", Kind::kDuration, kM},
     {"limits.rpc_max_burst", Kind::kInt},
-    {"limits.rpc_max_conns_per_client", Kind::kInt},
+    {"limits.rpc_max_conns_per_client", Kind::kInt, kM},
     {"limits.rpc_rate", Kind::kNumber},
     {"limits.txn_max_req_len", Kind::kInt},
     {"locality", Kind::kAny},
@@ -131,7 +133,7 @@ constexpr AgentKey kConsulKeys[] = {
     {"log_rotate_bytes", Kind::kInt},
     {"log_rotate_duration", Kind::kDuration},
     {"log_rotate_max_files", Kind::kInt},
-    {"max_query_time", Kind::kDuration},
+    {"max_query_time", Kind::kDuration, kM},
     {"node_id", Kind::kText, kM},
     {"node_meta", Kind::kTextMap},
     {"node_name", Kind::kText, kM},
@@ -141,9 +143,9 @@ constexpr AgentKey kConsulKeys[] = {
     {"performance", Kind::kBlock, kM},
     {"performance.grpc_keepalive_interval", Kind::kDuration},
     {"performance.grpc_keepalive_timeout", Kind::kDuration},
-    {"performance.leave_drain_time", Kind::kDuration},
+    {"performance.leave_drain_time", Kind::kDuration, kM},
     {"performance.raft_multiplier", Kind::kInt, kM},
-    {"performance.rpc_hold_timeout", Kind::kDuration},
+    {"performance.rpc_hold_timeout", Kind::kDuration, kM},
     {"pid_file", Kind::kText},
     {"ports", Kind::kBlock, kM},
     {"ports.dns", Kind::kInt},
@@ -166,16 +168,16 @@ constexpr AgentKey kConsulKeys[] = {
     {"protocol", Kind::kInt},
     {"raft_boltdb", Kind::kAny},
     {"raft_logstore", Kind::kAny},
-    {"raft_prevote_disabled", Kind::kBool},
+    {"raft_prevote_disabled", Kind::kBool, kM},
     {"raft_protocol", Kind::kInt},
-    {"raft_snapshot_interval", Kind::kDuration},
-    {"raft_snapshot_threshold", Kind::kInt},
-    {"raft_trailing_logs", Kind::kInt},
+    {"raft_snapshot_interval", Kind::kDuration, kM},
+    {"raft_snapshot_threshold", Kind::kInt, kM},
+    {"raft_trailing_logs", Kind::kInt, kM},
     {"read_replica", Kind::kBool},
     {"reconnect_timeout", Kind::kDuration, kM},
     {"reconnect_timeout_wan", Kind::kDuration},
     {"recursors", Kind::kTexts},
-    {"rejoin_after_leave", Kind::kBool, kM},
+    {"rejoin_after_leave", Kind::kBool},
     {"reporting", Kind::kAny},
     {"retry_interval", Kind::kDuration, kM},
     {"retry_interval_wan", Kind::kDuration},
@@ -185,7 +187,7 @@ constexpr AgentKey kConsulKeys[] = {
     {"retry_max_wan", Kind::kInt},
     {"rpc", Kind::kAny},
     {"segment", Kind::kText, kM},
-    {"segment_limit", Kind::kInt},
+    {"segment_limit", Kind::kInt, kM},
     {"segment_name_limit", Kind::kInt},
     {"segments", Kind::kBlocks, kM},
     {"segments.advertise", Kind::kText, kM},
@@ -203,7 +205,7 @@ constexpr AgentKey kConsulKeys[] = {
     {"service", Kind::kAny},
     {"services", Kind::kAny},
     {"session_ttl_min", Kind::kDuration},
-    {"skip_leave_on_interrupt", Kind::kBool, kM},
+    {"skip_leave_on_interrupt", Kind::kBool},
     {"snapshot_agent", Kind::kAny},
     {"start_join", Kind::kTexts, kM},
     {"start_join_wan", Kind::kTexts},
@@ -259,7 +261,7 @@ constexpr AgentKey kSerfKeys[] = {
     {"query_size_limit", Kind::kInt},
     {"reconnect_interval", Kind::kDuration},
     {"reconnect_timeout", Kind::kDuration, kM},
-    {"rejoin_after_leave", Kind::kBool, kM},
+    {"rejoin_after_leave", Kind::kBool},
     {"replay_on_join", Kind::kBool},
     {"retry_interval", Kind::kDuration, kM},
     {"retry_join", Kind::kTexts, kM},
@@ -281,16 +283,16 @@ constexpr AgentKey kSerfKeys[] = {
 
 // memberlist config.go by snake_case name; the lifeguard_* switches are the Lifeguard paper's experiments.
 constexpr AgentKey kTunables[] = {
-    {"awareness_max_multiplier", Kind::kInt, kM},
+    {"awareness_max_multiplier", Kind::kInt, kM, 0, kMostTunable},
     {"dead_node_reclaim_time", Kind::kDuration, kM},
     {"disable_tcp_pings", Kind::kBool, kM},
     {"enable_compression", Kind::kBool, kM},
     {"exhaustive_small_targets", Kind::kBool, kM},
     {"gossip_interval", Kind::kDuration, kM},
-    {"gossip_nodes", Kind::kInt, kM},
+    {"gossip_nodes", Kind::kInt, kM, 0, kMostTunable},
     {"gossip_to_the_dead_time", Kind::kDuration, kM},
-    {"handoff_queue_depth", Kind::kInt, kM},
-    {"indirect_checks", Kind::kInt, kM},
+    {"handoff_queue_depth", Kind::kInt, kM, 0, kMostTunable},
+    {"indirect_checks", Kind::kInt, kM, 0, kMostTunable},
     {"label", Kind::kText, kM},
     {"lifeguard_buddy", Kind::kBool, kM},
     {"lifeguard_probe", Kind::kBool, kM},
@@ -299,12 +301,12 @@ constexpr AgentKey kTunables[] = {
     {"probe_timeout", Kind::kDuration, kM},
     {"push_pull_interval", Kind::kDuration, kM},
     {"require_node_names", Kind::kBool, kM},
-    {"retransmit_mult", Kind::kInt, kM},
+    {"retransmit_mult", Kind::kInt, kM, 0, kMostTunable},
     {"skip_inbound_label_check", Kind::kBool, kM},
-    {"suspicion_max_timeout_mult", Kind::kInt, kM},
-    {"suspicion_mult", Kind::kInt, kM},
+    {"suspicion_max_timeout_mult", Kind::kInt, kM, 0, kMostTunable},
+    {"suspicion_mult", Kind::kInt, kM, 0, kMostTunable},
     {"tcp_timeout", Kind::kDuration, kM},
-    {"udp_buffer_size", Kind::kInt, kM},
+    {"udp_buffer_size", Kind::kInt, kM, 0, kMostTunable},
 };
 
 using Keys = std::span<const AgentKey>;
@@ -319,11 +321,12 @@ class Checker {
         reading_(reading),
         noted_(noted) {}
 
-  void block(const ConfigValue& map, const std::string& path, bool quiet) {
+  void block(ConfigValue& map, const std::string& path, bool quiet) {
     const bool tunables = is_tunables(path);
     const Keys table = tunables ? Keys(kTunables) : keys_;
     const std::string prefix = path.empty() || tunables ? std::string() : path + ".";
-    for (const ConfigEntry& entry : map.entries) {
+    std::vector<ConfigEntry> sound;
+    for (ConfigEntry& entry : map.entries) {
       const std::string full = prefix + entry.key;
       const auto known = std::find_if(table.begin(), table.end(), [&](const AgentKey& k) { return k.path == full; });
       if (known == table.end()) {
@@ -332,8 +335,12 @@ class Checker {
       }
       const bool ignored = known->effect == Effect::kIgnored;
       if (ignored && !quiet) note(entry, path.empty() ? entry.key : path + "." + entry.key);
+      unusable_ = false;
       value(*known, entry, quiet || ignored);
+      if (!unusable_) sound.push_back(std::move(entry));
+      unusable_ = false;
     }
+    map.entries = std::move(sound);
   }
 
  private:
@@ -365,6 +372,7 @@ class Checker {
   }
 
   void wrong(const ConfigEntry& entry, std::string_view expected, std::string label = {}, std::string help = {}) {
+    unusable_ = true;
     const ConfigValue& v = entry.value;
     std::string got;
     switch (v.kind) {
@@ -393,8 +401,8 @@ class Checker {
                    std::move(help));
   }
 
-  void value(const AgentKey& key, const ConfigEntry& entry, bool quiet) {
-    const ConfigValue& v = entry.value;
+  void value(const AgentKey& key, ConfigEntry& entry, bool quiet) {
+    ConfigValue& v = entry.value;
     using K = ConfigValue::Kind;
     switch (key.kind) {
       case Kind::kAny:
@@ -408,7 +416,7 @@ class Checker {
       case Kind::kBool:
         return boolean(entry);
       case Kind::kInt:
-        return integer(entry);
+        return integer(key, entry);
       case Kind::kNumber:
         if (v.kind != K::kInt && v.kind != K::kFloat) wrong(entry, "a number");
         return;
@@ -427,17 +435,25 @@ class Checker {
         return block(v, std::string(key.path), quiet);
       case Kind::kBlocks:
         if (v.kind != K::kList) return wrong(entry, "a list of maps");
-        for (const ConfigValue& item : v.items) {
-          if (item.kind == K::kMap)
-            block(item, std::string(key.path), quiet);
-          else
-            wrong({entry.key, entry.key_at, item}, "a list of maps");
-        }
+        blocks(key, entry, quiet);
         return;
     }
   }
 
-  void boolean(const ConfigEntry& entry) {
+  void blocks(const AgentKey& key, ConfigEntry& entry, bool quiet) {
+    bool bad = false;
+    for (ConfigValue& item : entry.value.items) {
+      if (item.kind == ConfigValue::Kind::kMap) {
+        block(item, std::string(key.path), quiet);
+      } else {
+        wrong({entry.key, entry.key_at, item}, "a list of maps");
+        bad = true;
+      }
+    }
+    unusable_ = bad;
+  }
+
+  void boolean(ConfigEntry& entry) {
     if (entry.value.kind == ConfigValue::Kind::kBool) return;
     const std::string& text = entry.value.text;
     const bool positive = text == "yes" || text == "on" || text == "Yes" || text == "True" || text == "TRUE" ||
@@ -449,15 +465,31 @@ class Checker {
           : negative ? "did you mean `false`?"
                      : "",
           "only `true` and `false`, without quotes, are booleans");
+    if (!positive && !negative) return;
+    entry.value.kind = ConfigValue::Kind::kBool;
+    entry.value.boolean = positive;
+    unusable_ = false;
   }
 
-  void integer(const ConfigEntry& entry) {
-    if (entry.value.kind == ConfigValue::Kind::kInt) return;
+  void integer(const AgentKey& key, ConfigEntry& entry) {
+    if (entry.value.kind == ConfigValue::Kind::kInt) {
+      const std::int64_t n = entry.value.integer;
+      if (n >= key.minimum && n <= key.maximum) return;
+      reading_.error(code::kBadValue, entry.value.at,
+                     n < key.minimum ? fmt::format("`{}` must be at least {}, got {}", entry.key, key.minimum, n)
+                                     : fmt::format("`{}` must be at most {}, got {}", entry.key, key.maximum, n));
+      unusable_ = true;
+      return;
+    }
     const auto parsed = parse_integer(entry.value.text);
     const std::string meant = parsed ? entry.value.text : parsed.error.suggestion;
     wrong(entry, "a decimal whole number",
           entry.value.kind == ConfigValue::Kind::kString && !meant.empty() ? fmt::format("did you mean `{}`?", meant)
                                                                            : "");
+    if (!parsed || *parsed.value < key.minimum || *parsed.value > key.maximum) return;
+    entry.value.kind = ConfigValue::Kind::kInt;
+    entry.value.integer = *parsed.value;
+    unusable_ = false;
   }
 
   void duration(const ConfigEntry& entry) {
@@ -470,6 +502,7 @@ class Checker {
     }
     const auto parsed = parse_config_duration(v.text);
     if (parsed) return;
+    unusable_ = true;
     reading_.error(
         code::kBadValue, v.at, fmt::format("{}'s `{}`: {}", software_, entry.key, parsed.error.message),
         parsed.error.suggestion.empty() ? std::string() : fmt::format("did you mean `{}`?", parsed.error.suggestion),
@@ -488,11 +521,12 @@ class Checker {
   Keys keys_;
   Reading& reading_;
   std::set<std::string>& noted_;
+  bool unusable_ = false;  ///< the value under the hand has been reported
 };
 
 }  // namespace
 
-void check_agent_keys(const ConfigValue& config, AgentKind kind, Reading& reading, std::set<std::string>& noted) {
+void check_agent_keys(ConfigValue& config, AgentKind kind, Reading& reading, std::set<std::string>& noted) {
   Checker(kind, reading, noted).block(config, {}, false);
 }
 

@@ -10,7 +10,8 @@ namespace dcsim::scenario {
 
 /// Holds an agent's configuration against the keys that Consul (agent/config/config.go) or Serf
 /// (cmd/serf/command/agent) reads: a misspelt key or a value of another type is an error; a key that exists but has no
-/// effect in the simulation is noted, once per `noted`. Requires a map.
-void check_agent_keys(const ConfigValue& config, AgentKind kind, Reading& reading, std::set<std::string>& noted);
+/// effect in the simulation is noted, once per `noted`. What is reported is mended (a string "yes" becomes true) or taken
+/// out, so that Consul's own rules do not report it again. Requires a map.
+void check_agent_keys(ConfigValue& config, AgentKind kind, Reading& reading, std::set<std::string>& noted);
 
 }  // namespace dcsim::scenario

@@ -117,6 +117,8 @@ void TopologyReader::read_group(std::uint32_t datacenter, const Value& value) {
     group.pattern = name->text;
     group.at = name->at;
     const std::string problem = pattern_problem(group.pattern);
+    if (group.pattern == "all")
+      r_.error(code::kBadValue, name->at, "`all` is no name for an agent: it selects every agent");
     if (!problem.empty())
       r_.error(code::kBadValue, name->at, fmt::format("`{}` is no name for an agent: {}", group.pattern, problem), {},
                "letters, digits, `-`, `_` and `{n}`");
@@ -171,7 +173,7 @@ std::shared_ptr<const ConfigValue> TopologyReader::read_config(MapReader& reader
   config.kind = ConfigValue::Kind::kMap;
   config.at = reader.map().span();
   if (default_config_ && kind == default_config_kind_) {
-    check_agent_keys(*default_config_, kind, r_, noted_);
+    check_agent_keys(*default_config_, kind, r_, noted_);  // what it mends it reports but once
     config = merged(config, *default_config_);
   }
   if (const auto path = reader.text("config_file", ValueType::kFile)) {
@@ -185,7 +187,7 @@ std::shared_ptr<const ConfigValue> TopologyReader::read_config(MapReader& reader
       } else if (const Value root = r_.follow(file->documents.front()); !root.is(Node::Kind::kMap)) {
         r_.wrong_type(root, "a configuration", "a map", "JSON or YAML with Consul's keys; HCL is not read");
       } else {
-        const ConfigValue given = r_.config(root);
+        ConfigValue given = r_.config(root);
         check_agent_keys(given, kind, r_, noted_);
         config = merged(config, given);
       }
@@ -193,7 +195,7 @@ std::shared_ptr<const ConfigValue> TopologyReader::read_config(MapReader& reader
   }
   if (const Entry* entry = reader.raw("config", ValueType::kConfig)) {
     if (entry->value.is(Node::Kind::kMap)) {
-      const ConfigValue given = r_.config(entry->value);
+      ConfigValue given = r_.config(entry->value);
       check_agent_keys(given, kind, r_, noted_);
       config = merged(config, given);
     } else {

@@ -19,10 +19,12 @@ inline constexpr const char* kAddress = "E0112";   ///< overlap, outside, clash,
 inline constexpr const char* kRegex = "E0113";
 inline constexpr const char* kSelector = "E0114";
 inline constexpr const char* kUnsupported = "E0115";
+inline constexpr const char* kNoLeader = "E0116";  ///< asks for Raft's leader, and there is no Raft
 
 inline constexpr const char* kIgnoredKey = "W0101";  ///< real, but not modelled
 inline constexpr const char* kMatchesNothing = "W0102";
 inline constexpr const char* kTooLate = "W0103";  ///< beyond the scenario's duration
 inline constexpr const char* kNoEffect = "W0104";
+inline constexpr const char* kUnfedSeries = "W0105";  ///< a series that nothing reports to
 
 }  // namespace dcsim::scenario::code

@@ -71,7 +71,7 @@ const DocumentFile* DocumentSet::open(const std::string& path, const SourceSpan&
     out_.push_back({code::kMissingKey,
                     Diagnostic::Severity::kError,
                     "this file holds no document",
-                    {path, 0, 0, 0},
+                    {path, 1, 1, 1},
                     {},
                     "a document begins version: 1, kind: topology or kind: scenario"});
   }
@@ -193,11 +193,29 @@ std::vector<std::string> DocumentSet::names(Document::Kind kind, const DocumentF
   return out;
 }
 
+std::vector<const DocumentFile*> DocumentSet::lineage(const Document& document, const DocumentFile& file) const {
+  std::vector<const DocumentFile*> out = {&file};
+  const Document* at = &document;
+  for (int step = 0; step <= options_.max_include_depth; ++step) {  // a circle has been reported
+    const auto base = bases_.find(at);
+    if (base == bases_.end()) break;
+    at = base->second.first;
+    if (std::find(out.begin(), out.end(), base->second.second) == out.end()) out.push_back(base->second.second);
+  }
+  return out;
+}
+
+const Document* DocumentSet::look_up(Document::Kind kind, std::string_view name, const DocumentFile& from) const {
+  for (const Document* document : visible(from)) {
+    if (document->kind == kind && document->name == name) return document;
+  }
+  return nullptr;
+}
+
 const Document* DocumentSet::find(Document::Kind kind, const SpannedText& name, const DocumentFile& from,
                                   const DocumentFile** in) {
   *in = &from;
-  for (const Document* document : visible(from)) {
-    if (document->kind != kind || document->name != name.text) continue;
+  if (const Document* document = look_up(kind, name.text, from)) {
     *in = document->file;
     return document;
   }
@@ -300,21 +318,28 @@ Value DocumentSet::extended(const Document& document, const DocumentFile& file, 
   const Entry* extends = entry_of(entries, "extends");
   if (extends == nullptr || extends->value.is(Node::Kind::kNull)) return document.value;
   const auto name = reading.string(extends->value, "`extends` in scenario");
-  if (!name) return document.value;
+  const auto without = [&] {
+    baseless_.insert(&document);
+    return document.value;
+  };
+  if (!name) return without();
   const DocumentFile* base_file = nullptr;
   const Document* base = find(Document::Kind::kScenario, *name, file, &base_file);
-  if (base == nullptr) return document.value;
+  if (base == nullptr) return without();
+  bases_[&document] = {base, base_file};
   chain.push_back(&document);
   if (std::find(chain.begin(), chain.end(), base) != chain.end()) {
     reading.error(code::kCycle, name->at, fmt::format("scenario `{}` extends itself", base->name));
-    return document.value;
+    return without();
   }
   if (chain.size() > static_cast<std::size_t>(options_.max_include_depth)) {
     reading.error(code::kLimit, name->at,
                   fmt::format("scenarios extend one another more than {} times", options_.max_include_depth));
-    return document.value;
+    return without();
   }
-  return lay_over(extended(*base, *base_file, chain), document.value, Document::Kind::kScenario, true);
+  const Value under = extended(*base, *base_file, chain);
+  if (baseless(*base)) baseless_.insert(&document);
+  return lay_over(under, document.value, Document::Kind::kScenario, true);
 }
 
 Value DocumentSet::merged(const Document& document, const DocumentFile& file) {

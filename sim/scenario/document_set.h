@@ -47,6 +47,13 @@ class DocumentSet {
   const Document* find(Document::Kind kind, const SpannedText& name, const DocumentFile& from, const DocumentFile** in);
   /// Names of the visible documents of a kind.
   std::vector<std::string> names(Document::Kind kind, const DocumentFile& file) const;
+  /// The files whose documents a scenario may name: its own with what it includes, then the same of each scenario that it
+  /// extends, nearest first. Call after merged().
+  std::vector<const DocumentFile*> lineage(const Document& document, const DocumentFile& file) const;
+  /// What it extends could not be found, here or further up: what it lacks is no mistake of its own. Call after merged().
+  bool baseless(const Document& document) const { return baseless_.count(&document) != 0; }
+  /// As find() for a name, but quiet.
+  const Document* look_up(Document::Kind kind, std::string_view name, const DocumentFile& from) const;
 
  private:
   std::string key_of(const std::string& path) const;
@@ -63,6 +70,8 @@ class DocumentSet {
   std::map<std::string, DocumentFile> by_key_;
   std::vector<std::string> open_;  ///< keys of the files whose includes are being followed
   std::deque<Node> made_;
+  std::map<const Document*, std::pair<const Document*, const DocumentFile*>> bases_;  ///< what a scenario extends
+  std::set<const Document*> baseless_;
 };
 
 }  // namespace dcsim::scenario

@@ -4,6 +4,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "trace/metrics.h"
@@ -27,15 +28,21 @@ class Expression {
  public:
   struct Node;
 
-  /// nullptr and at least one error, or the expression. `agent_labels`: the labels that agents of the topology have.
+  /// nullptr and every error that can be told apart, or the expression. `agent_labels`: the labels that agents of the topology have.
   static std::shared_ptr<const Expression> parse(std::string_view text, std::span<const std::string> agent_labels,
                                                  std::vector<ExprError>& errors);
 
   const std::string& text() const { return text_; }
   /// What to subscribe to; values for evaluate() come in this order.
   const std::vector<trace::AggregateSpec>& aggregates() const { return aggregates_; }
-  /// The unit of the result as the series have it ("s", "events", ""); "" for truth values.
+  /// Where the series of each aggregate stands: bytes [first, second) of the text.
+  const std::vector<std::pair<std::size_t, std::size_t>>& series_at() const { return series_at_; }
+  /// The unit of the result as the series have it ("s", "B", ""), per second for a rate ("B/s"); "" for truth values.
   const std::string& unit() const { return unit_; }
+  /// The plain numbers that the whole is multiplied by: 1000 for `max(sim.join.time) * 1000`, else 1.
+  double scale() const { return scale_; }
+  /// True if the value is a text, or a list of texts.
+  bool is_text() const { return texts_; }
   /// True if it is a condition (a comparison, a truth value) and not a number or text.
   bool is_condition() const { return condition_; }
 
@@ -53,8 +60,11 @@ class Expression {
   std::string text_;
   std::vector<trace::AggregateSpec> aggregates_;
   std::vector<std::string> aggregate_texts_;
+  std::vector<std::pair<std::size_t, std::size_t>> series_at_;
   std::shared_ptr<const Node> root_;
   std::string unit_;
+  double scale_ = 1;
+  bool texts_ = false;
   bool condition_ = false;
 };
 

@@ -20,8 +20,10 @@ struct Expression::Node {
   std::string text;
   std::size_t aggregate = 0;
   bool texts = false;      ///< the value is a text, or a list of texts
-  std::string unit;        ///< of the value; literals: "s" or "B" as normalised
+  std::string unit;        ///< of the value; literals: "s", "B", "B/s" or "/s" as normalised
   bool literal_unit = false;  ///< a literal that has a unit and follows the other side's
+  double by = 1;              ///< what plain numbers multiply the value's unit by: 1000 in max(x) * 1000
+  bool broken = false;        ///< has been reported: nothing more is said about it
   std::optional<trace::Pattern> pattern;  ///< right side of =~
   std::shared_ptr<Node> left, right;
   std::size_t from = 0, to = 0;

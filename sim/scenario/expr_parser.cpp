@@ -1,34 +1,24 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <charconv>
 #include <cmath>
 #include <optional>
 
+#include "scenario/expr_lexer.h"
 #include "scenario/expr_node.h"
+#include "scenario/expr_units.h"
 
 namespace dcsim::scenario {
 
 namespace {
 
+using Token = ExprToken;
+
 constexpr std::size_t kMaxText = 16 * 1024;
 constexpr int kMaxDepth = 64;
 constexpr std::size_t kMaxAggregates = 256;
+constexpr std::size_t kMaxErrors = 20;
 constexpr int kMaxOperators = 500;  // the tree of a chain is as deep as the chain is long
-
-bool is_word_start(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-/// Series names have dots and dashes inside ("consul.rpc.cross-dc").
-bool is_word(char c) { return is_word_start(c) || is_digit(c) || c == '.' || c == '-'; }
-
-struct Token {
-  enum class Kind { kEnd, kWord, kNumber, kString, kSymbol, kBad } kind = Kind::kEnd;
-  std::string_view text;
-  std::string value;  ///< kString: unescaped
-  double number = 0;
-  std::string unit;   ///< kNumber: "%", "ms", "KiB", ...
-  std::size_t from = 0, to = 0;
-};
 
 struct Function {
   std::string_view name;
@@ -42,110 +32,6 @@ constexpr Function kFunctions[] = {
 
 constexpr std::string_view kFunctionList = "all, any, avg, count, distinct, max, med, min, p(N), rate, sum, value";
 
-class Lexer {
- public:
-  Lexer(std::string_view text, std::vector<ExprError>& errors) : text_(text), errors_(errors) { next(); }
-
-  const Token& peek() const { return token_; }
-  Token take() {
-    Token t = token_;
-    next();
-    return t;
-  }
-  bool accept(std::string_view symbol) {
-    if (token_.text != symbol || token_.kind == Token::Kind::kString) return false;
-    next();
-    return true;
-  }
-
- private:
-  void next() {
-    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\t' || text_[at_] == '\n' || text_[at_] == '\r')) ++at_;
-    token_ = {};
-    token_.from = at_;
-    if (at_ < text_.size()) {
-      const char c = text_[at_];
-      if (is_word_start(c)) word();
-      else if (is_digit(c)) number();
-      else if (c == '"' || c == '\'') string(c);
-      else symbol();
-    }
-    token_.to = at_;
-    token_.text = text_.substr(token_.from, at_ - token_.from);
-  }
-
-  void word() {
-    token_.kind = Token::Kind::kWord;
-    while (at_ < text_.size() && is_word(text_[at_])) ++at_;
-    // "a-b" is one name, but "x - 1" and "x -1" are not: a dash or dot at the end belongs to what follows.
-    while (text_[at_ - 1] == '-' || text_[at_ - 1] == '.') --at_;
-  }
-
-  void number() {
-    token_.kind = Token::Kind::kNumber;
-    const char* begin = text_.data() + at_;
-    const auto [end, error] = std::from_chars(begin, text_.data() + text_.size(), token_.number, std::chars_format::fixed);
-    at_ += static_cast<std::size_t>(end - begin);
-    if (error != std::errc{}) {
-      errors_.push_back({token_.from, at_, "the number is too large", "", ""});
-      token_.kind = Token::Kind::kBad;
-      return;
-    }
-    const std::size_t unit = at_;
-    if (at_ < text_.size() && text_[at_] == '%') ++at_;
-    else while (at_ < text_.size() && is_word_start(text_[at_])) ++at_;
-    token_.unit = text_.substr(unit, at_ - unit);
-    // 1m30s: further parts of a duration
-    while (trace::seconds_per(token_.unit) > 0 && at_ < text_.size() && is_digit(text_[at_])) {
-      double more = 0;
-      const auto [stop, bad] = std::from_chars(text_.data() + at_, text_.data() + text_.size(), more, std::chars_format::fixed);
-      if (bad != std::errc{}) break;
-      at_ = static_cast<std::size_t>(stop - text_.data());
-      const std::size_t from = at_;
-      while (at_ < text_.size() && is_word_start(text_[at_])) ++at_;
-      const double scale = trace::seconds_per(text_.substr(from, at_ - from));
-      token_.number = token_.number * trace::seconds_per(token_.unit) + more * scale;
-      token_.unit = scale > 0 ? "s" : "?";
-    }
-  }
-
-  void string(char quote) {
-    token_.kind = Token::Kind::kString;
-    ++at_;
-    while (at_ < text_.size() && text_[at_] != quote) {
-      // Only the quote and the backslash before a quote are escapes: \d and the like stay for regular expressions.
-      if (text_[at_] == '\\' && at_ + 1 < text_.size() && text_[at_ + 1] == quote) ++at_;
-      token_.value += text_[at_++];
-    }
-    if (at_ == text_.size()) {
-      errors_.push_back({token_.from, at_, "the string does not end", "", fmt::format("close it with {}", quote)});
-      token_.kind = Token::Kind::kBad;
-    } else {
-      ++at_;
-    }
-  }
-
-  void symbol() {
-    token_.kind = Token::Kind::kSymbol;
-    static constexpr std::string_view kTwo[] = {"<=", ">=", "==", "!=", "=~", "!~"};
-    for (const std::string_view s : kTwo) {
-      if (text_.substr(at_, 2) == s) {
-        at_ += 2;
-        return;
-      }
-    }
-    ++at_;
-    while (at_ < text_.size() && (static_cast<unsigned char>(text_[at_]) & 0xC0) == 0x80) ++at_;  // whole UTF-8 characters
-  }
-
-  std::string_view text_;
-  std::vector<ExprError>& errors_;
-  std::size_t at_ = 0;
-  Token token_;
-};
-
-bool looks_unit(std::string_view u) { return u.empty() || u == "%" || trace::seconds_per(u) > 0 || trace::convert_unit(1, u, "B"); }
-
 trace::MatchOp match_op(std::string_view s) {
   return s == "=" ? trace::MatchOp::kEqual : s == "!=" ? trace::MatchOp::kNotEqual : s == "=~" ? trace::MatchOp::kMatches : trace::MatchOp::kNotMatches;
 }
@@ -155,14 +41,16 @@ bool compiles(const std::string& pattern, const Token& at, std::vector<ExprError
     errors.push_back({at.from, at.to, "the regular expression is longer than 1024 bytes", "", ""});
     return false;
   }
-  if (trace::Pattern::compile(pattern)) return true;
-  errors.push_back({at.from, at.to, "the regular expression does not compile", "", "the syntax is ECMAScript's"});
+  const auto compiled = trace::Pattern::compile(pattern);
+  if (compiled) return true;
+  errors.push_back({at.from, at.to, compiled.error().text, "", "the syntax is Go's (RE2): no look-around, no back-references"});
   return false;
 }
 
 }  // namespace
 
-/// Recursive descent over the grammar; one error a construct, then it gives up on the rest.
+/// Recursive descent over the grammar. What is wrong but well-formed (an unknown series, two units that do not convert) is
+/// reported and read on; after a mistake of form the next `and` or `or` outside brackets is where reading goes on.
 class ExprParser {
  public:
   using Node = Expression::Node;
@@ -174,12 +62,15 @@ class ExprParser {
   std::shared_ptr<const Expression> run() {
     auto expression = std::make_shared<Expression>();
     NodePtr root = disjunction();
-    if (root && lexer_.peek().kind != Token::Kind::kEnd) fail(lexer_.peek(), "unexpected text after the expression", "", "");
+    if (root && errors_.empty() && lexer_.peek().kind != Token::Kind::kEnd) fail(lexer_.peek(), "unexpected text after the expression", "", "");
     if (!errors_.empty() || !root) return nullptr;
     expression->text_ = text_;
     expression->aggregates_ = std::move(aggregates_);
     expression->aggregate_texts_ = std::move(aggregate_texts_);
+    expression->series_at_ = std::move(series_at_);
     expression->unit_ = root->is_condition() ? "" : root->unit;
+    expression->scale_ = root->by;
+    expression->texts_ = root->texts && !root->is_condition();
     expression->condition_ = root->is_condition();
     expression->root_ = root;
     return expression;
@@ -187,14 +78,15 @@ class ExprParser {
 
   std::vector<trace::MatcherSpec> matchers_only() {
     std::vector<trace::MatcherSpec> out;
-    matchers(out, nullptr, "");
+    bool sound = true;
+    matchers(out, nullptr, "", sound);
     if (errors_.empty() && lexer_.peek().kind != Token::Kind::kEnd) fail(lexer_.peek(), "expected `,` between matchers", "", "");
     return out;
   }
 
  private:
   NodePtr fail(const Token& at, std::string message, std::string label, std::string help) {
-    if (errors_.empty() || errors_.back().from != at.from) {
+    if (errors_.size() < kMaxErrors && (errors_.empty() || errors_.back().from != at.from)) {
       errors_.push_back({at.from, std::max(at.to, at.from + (at.from < text_.size() ? 1 : 0)), std::move(message), std::move(label), std::move(help)});
     }
     return nullptr;
@@ -207,6 +99,25 @@ class ExprParser {
     return fail(t, std::move(message), "", std::move(help));
   }
 
+  /// Reports a node that is complete but makes no sense, and keeps it.
+  NodePtr broken(NodePtr n, const Token& at, std::string message, std::string label = {}, std::string help = {}) {
+    fail(at, std::move(message), std::move(label), std::move(help));
+    n->broken = true;
+    return n;
+  }
+
+  /// An operand that could not be read, at the outermost level: skips to where the next one begins.
+  NodePtr recovered(NodePtr n) {
+    if (n || depth_ != 1) return n;
+    while (lexer_.peek().kind != Token::Kind::kEnd &&
+           (lexer_.open() > 0 || (lexer_.peek().text != "and" && lexer_.peek().text != "or"))) {
+      lexer_.take();
+    }
+    n = leaf(lexer_.peek(), Node::Kind::kTruth);
+    n->broken = true;
+    return n;
+  }
+
   NodePtr binary(Node::Kind kind, Node::Op op, NodePtr left, NodePtr right) {
     if (!left || !right) return nullptr;
     if (++operators_ > kMaxOperators) return fail_at(*right, fmt::format("the expression has more than {} operators", kMaxOperators));
@@ -215,13 +126,17 @@ class ExprParser {
     n->op = op;
     n->from = left->from;
     n->to = right->to;
+    n->broken = left->broken || right->broken;
     n->left = std::move(left);
     n->right = std::move(right);
     return n;
   }
 
   NodePtr disjunction() {
-    if (++depth_ > kMaxDepth) return fail(lexer_.peek(), "the expression is nested too deeply", "", "");
+    if (++depth_ > kMaxDepth) {
+      --depth_;
+      return fail(lexer_.peek(), "the expression is nested too deeply", "", "");
+    }
     NodePtr left = conjunction();
     while (left && lexer_.accept("or")) left = binary(Node::Kind::kOr, Node::Op::kNone, left, conjunction());
     --depth_;
@@ -229,8 +144,8 @@ class ExprParser {
   }
 
   NodePtr conjunction() {
-    NodePtr left = negation();
-    while (left && lexer_.accept("and")) left = binary(Node::Kind::kAnd, Node::Op::kNone, left, negation());
+    NodePtr left = recovered(negation());
+    while (left && lexer_.accept("and")) left = binary(Node::Kind::kAnd, Node::Op::kNone, left, recovered(negation()));
     return left;
   }
 
@@ -243,6 +158,7 @@ class ExprParser {
     n->kind = Node::Kind::kNot;
     n->from = t.from;
     n->to = inner->to;
+    n->broken = inner->broken;
     n->left = std::move(inner);
     return n;
   }
@@ -267,12 +183,13 @@ class ExprParser {
       NodePtr right = sum();
       if (!right) return nullptr;
       if (row.op == Node::Op::kMatches) {
-        if (right->kind != Node::Kind::kText) return fail(right_token, "`=~` needs a regular expression in quotes", "", "");
-        if (!compiles(right->text, right_token, errors_)) return nullptr;
-        right->pattern = *trace::Pattern::compile(right->text);
+        if (right->kind != Node::Kind::kText) broken(right, right_token, "`=~` needs a regular expression in quotes");
+        else if (!compiles(right->text, right_token, errors_)) right->broken = true;
+        else right->pattern = *trace::Pattern::compile(right->text);
       }
       NodePtr n = binary(Node::Kind::kCompare, row.op, left, right);
-      if (!n || !same_kind(*n) || !settle_units(*n)) return nullptr;
+      if (!n) return nullptr;
+      n->broken = n->broken || !same_kind(*n) || !settle_units(*n);
       const Token again = lexer_.peek();
       for (const Row& other : kOps) {
         if (again.kind == Token::Kind::kSymbol && again.text == other.text) {
@@ -289,7 +206,7 @@ class ExprParser {
     while (left && (lexer_.peek().text == "+" || lexer_.peek().text == "-") && lexer_.peek().kind == Token::Kind::kSymbol) {
       const Node::Op op = lexer_.take().text == "+" ? Node::Op::kAdd : Node::Op::kSubtract;
       left = binary(Node::Kind::kArithmetic, op, left, product());
-      if (left && (!numbers(*left) || !settle_units(*left))) return nullptr;
+      if (left) left->broken = left->broken || !numbers(*left) || !settle_units(*left);
     }
     return left;
   }
@@ -299,20 +216,37 @@ class ExprParser {
     while (left && (lexer_.peek().text == "*" || lexer_.peek().text == "/") && lexer_.peek().kind == Token::Kind::kSymbol) {
       const Node::Op op = lexer_.take().text == "*" ? Node::Op::kMultiply : Node::Op::kDivide;
       left = binary(Node::Kind::kArithmetic, op, left, term());
-      if (!left || !numbers(*left)) return nullptr;
-      const bool both = !left->left->unit.empty() && !left->right->unit.empty();
-      if (op == Node::Op::kDivide && both) {
-        if (!settle_units(*left)) return nullptr;
-        left->unit.clear();  // a ratio
-        continue;
-      }
-      left->unit = op == Node::Op::kMultiply && left->left->unit.empty() ? left->right->unit : left->left->unit;
-      left->literal_unit = !both && (left->left->literal_unit || left->right->literal_unit);
+      if (left) left->broken = left->broken || !numbers(*left) || !unit_of_product(*left);
     }
     return left;
   }
 
+  /// Ratios lose their unit; something by a time is a rate, and a rate times a time is none.
+  bool unit_of_product(Node& n) {
+    const bool both = !n.left->unit.empty() && !n.right->unit.empty();
+    const UnitSpec a = unit_spec(n.left->unit);
+    const UnitSpec b = unit_spec(n.right->unit);
+    const bool by_time = b.dimension == Dimension::kTime && !b.rate();
+    if (by_time && a.dimension != Dimension::kTime && a.rate() == (n.op == Node::Op::kMultiply)) {
+      scale(n.right, "s", *convert(1, n.right->unit, "s"));
+      n.unit = a.rate() ? n.left->unit.substr(0, n.left->unit.rfind('/')) : n.left->unit + "/s";
+      return true;
+    }
+    if (n.op == Node::Op::kDivide && both) {
+      if (!settle_units(n)) return false;
+      n.unit.clear();
+      return true;
+    }
+    n.unit = n.op == Node::Op::kMultiply && n.left->unit.empty() ? n.right->unit : n.left->unit;
+    n.literal_unit = !both && (n.left->literal_unit || n.right->literal_unit);
+    const auto plain = [](const Node& side) { return side.kind == Node::Kind::kNumber && side.unit.empty(); };
+    if (plain(*n.right)) n.by = n.op == Node::Op::kMultiply ? n.left->by * n.right->number : n.left->by / n.right->number;
+    else if (plain(*n.left) && n.op == Node::Op::kMultiply) n.by = n.right->by * n.left->number;
+    return true;
+  }
+
   bool numbers(const Node& n) {
+    if (n.broken) return true;
     for (const Node* side : {n.left.get(), n.right.get()}) {
       if (side->texts || side->is_condition()) return fail_at(*side, "only numbers can be calculated with"), false;
     }
@@ -321,6 +255,7 @@ class ExprParser {
 
   /// A text and a number are never equal: comparing them is a slip.
   bool same_kind(const Node& n) {
+    if (n.broken) return true;
     if (n.op == Node::Op::kMatches && !n.left->texts) return fail_at(*n.left, "only a text can match a regular expression"), false;
     if (n.left->texts != n.right->texts) return fail_at(n, "a text is compared with a number"), false;
     return true;
@@ -334,28 +269,24 @@ class ExprParser {
     const bool follow_right = a.literal_unit && !b.literal_unit;
     n.unit = follow_right || a.unit.empty() ? b.unit : a.unit;
     n.literal_unit = n.kind == Node::Kind::kArithmetic && a.literal_unit && b.literal_unit;
-    if (a.unit == b.unit) return true;
-    const Node* literal = follow_right ? &a : b.literal_unit ? &b : nullptr;
+    if (n.broken || a.unit == b.unit) return true;
+    Node* literal = follow_right ? &a : b.literal_unit ? &b : nullptr;
     const Node* other = literal == &a ? &b : &a;
+    // rate(...) > 1KiB: what is compared with bytes per second is bytes per second.
+    if (literal && literal->unit == "B" && unit_spec(other->unit).rate()) literal->unit = "B/s";
     if (literal && other->unit.empty()) return fail_at(*literal, "a plain number is compared with one that has a unit"), false;
     if (a.unit.empty() || b.unit.empty()) return true;
-    const auto factor = follow_right ? trace::convert_unit(1, a.unit, b.unit) : trace::convert_unit(1, b.unit, a.unit);
+    const auto factor = follow_right ? convert(1, a.unit, b.unit) : convert(1, b.unit, a.unit);
     if (factor) {
-      scale(follow_right ? n.left : n.right, n.unit, *factor);
+      scale(follow_right ? n.left : n.right, n.unit, *factor);  // events against packets: both are counts
       return true;
     }
-    if (!literal && !has_scale(a.unit) && !has_scale(b.unit)) return true;  // events against packets: both are counts
     return fail_at(literal ? *literal : b, fmt::format("`{}` and `{}` do not convert", literal ? literal->unit : b.unit, other->unit)), false;
-  }
-
-  static bool has_scale(std::string_view unit) {
-    if (unit.ends_with("/s")) unit.remove_suffix(2);
-    return trace::seconds_per(unit) > 0 || trace::convert_unit(1, unit, "B");
   }
 
   void scale(NodePtr& side, const std::string& unit, double factor) {
     if (side->kind == Node::Kind::kNumber) {
-      side->number = *trace::convert_unit(side->number, side->unit, unit);  // exact where a factor is not
+      side->number = *convert(side->number, side->unit, unit);  // exact where a factor is not
     } else if (factor != 1) {
       auto by = std::make_shared<Node>();
       by->number = factor < 1 ? std::round(1 / factor) : factor;
@@ -409,18 +340,19 @@ class ExprParser {
 
   NodePtr number(int sign) {
     const Token t = lexer_.take();
-    if (!looks_unit(t.unit)) return fail(t, fmt::format("unknown unit `{}`", t.unit), "", "units: %, ns, us, ms, s, m, h, B, KB, KiB, MB, MiB, GB, GiB");
     auto n = leaf(t, Node::Kind::kNumber);
     n->number = sign * t.number;
+    if (!t.unit.empty() && t.unit != "%" && !literal_unit_known(t.unit)) {
+      return broken(n, t, fmt::format("unknown unit `{}`", t.unit), "",
+                    "units: %, ns, us, ms, s, m, h, d, B, KB, KiB, MB, MiB, GB, GiB, kbit, Mbit, Gbit; each also per time: KiB/s, 5/min");
+    }
     if (t.unit == "%") {
       n->number /= 100;
-    } else if (const double seconds = trace::seconds_per(t.unit); seconds > 0) {
-      n->number *= seconds;
-      n->unit = "s";
-      n->literal_unit = true;
     } else if (!t.unit.empty()) {
-      n->number = *trace::convert_unit(n->number, t.unit, "B");
-      n->unit = "B";
+      const UnitSpec spec = unit_spec(t.unit);
+      n->unit = spec.dimension == Dimension::kTime ? "s" : spec.dimension == Dimension::kSize ? "B" : "";
+      if (spec.rate()) n->unit += "/s";
+      n->number = *convert(n->number, t.unit, n->unit);
       n->literal_unit = true;
     }
     return n;
@@ -436,10 +368,20 @@ class ExprParser {
     for (const Function& f : kFunctions) {
       if (f.name == t.text) return aggregate(t, f.fn);
     }
-    if (trace::find_series(t.text)) {
-      return fail(t, fmt::format("the series `{}` needs an aggregate", t.text), "", fmt::format("for example count({}); aggregates: {}", t.text, kFunctionList));
+    if (const auto series = trace::find_series(t.text)) {
+      trace::AggregateSpec spec;
+      spec.series = *series;
+      bool sound = true;
+      auto n = broken(leaf(t, Node::Kind::kNumber), t, fmt::format("the series `{}` needs an aggregate", t.text), "",
+                      fmt::format("for example count({}); aggregates: {}", t.text, kFunctionList));
+      return series_tail(spec, true, sound) ? n : nullptr;
     }
-    if (lexer_.peek().text == "(") return fail(t, fmt::format("unknown aggregate `{}`", t.text), "", fmt::format("aggregates: {}", kFunctionList));
+    if (lexer_.peek().text == "(") {
+      fail(t, fmt::format("unknown aggregate `{}`", t.text), "", fmt::format("aggregates: {}", kFunctionList));
+      NodePtr n = aggregate(t, trace::AggregateFn::kCount);
+      if (n) n->broken = true;
+      return n;
+    }
     return fail(t, fmt::format("unexpected `{}`", t.text), "", "texts are written in quotes");
   }
 
@@ -453,33 +395,43 @@ class ExprParser {
       spec.p = n.number;
       if (!lexer_.accept(")") || !lexer_.accept("(")) return fail(lexer_.peek(), "expected `(series)` after the percentile", "", "p(95)(series)");
     }
-    if (!series(spec)) return nullptr;
-    const auto& info = trace::series_spec(spec.series);
+    bool sound = true;
+    if (!series(spec, sound)) return nullptr;
+    const auto& info = trace::series_spec(sound ? spec.series : trace::Series{});
     if (lexer_.accept(",")) {
       const Token label = lexer_.take();
       if (label.kind != Token::Kind::kWord) return fail(label, "expected a label", "", "");
       if (fn != trace::AggregateFn::kDistinct) return fail(label, fmt::format("`{}` takes no label", name.text), "", "only distinct(series, label) does");
-      if (!check_label(label, spec.series, info.name)) return nullptr;
+      if (known_series_ && !check_label(label, spec.series, info.name)) sound = false;
       spec.label = label.text;
     } else if (fn == trace::AggregateFn::kDistinct) {
       return fail(lexer_.peek(), "distinct needs a label", "", "distinct(series, label)");
     }
     const std::size_t end = lexer_.peek().to;
     if (!lexer_.accept(")")) return fail(lexer_.peek(), "expected `)`", "", "");
-    if (info.text && needs_numbers(fn)) {
-      return fail(name, fmt::format("the values of `{}` are texts", info.name), "", "use value, all, any, count or distinct");
-    }
-    if (aggregates_.size() >= kMaxAggregates) return fail(name, "too many aggregates", "", "");
     auto n = leaf(name, Node::Kind::kAggregate);
     n->to = end;
+    n->broken = !sound;
+    if (!sound) return n;
+    if (info.text && needs_numbers(fn))
+      return broken(n, name, fmt::format("the values of `{}` are texts", info.name), "", "use value, all, any, count or distinct");
+    if (aggregates_.size() >= kMaxAggregates) return fail(name, "too many aggregates", "", "");
     n->aggregate = aggregates_.size();
     n->texts = info.text && (fn == trace::AggregateFn::kValue || fn == trace::AggregateFn::kAll || fn == trace::AggregateFn::kAny);
-    const bool counts = fn == trace::AggregateFn::kCount || fn == trace::AggregateFn::kDistinct || fn == trace::AggregateFn::kRate;
-    n->unit = counts ? "" : std::string(info.unit);
-    if (fn == trace::AggregateFn::kRate && trace::convert_unit(1, info.unit, "B")) n->unit = "";
+    n->unit = unit_of(fn, info);
     aggregates_.push_back(std::move(spec));
     aggregate_texts_.emplace_back(text_.substr(name.from, end - name.from));
+    series_at_.push_back(at_series_);
     return n;
+  }
+
+  /// A number of happenings has no unit; of bytes, their count is their sum.
+  static std::string unit_of(trace::AggregateFn fn, const trace::SeriesSpec& info) {
+    using F = trace::AggregateFn;
+    const bool bytes = info.kind == trace::SeriesKind::kCounter && unit_spec(info.unit).has_scale();
+    if (fn == F::kRate) return info.kind == trace::SeriesKind::kCounter ? std::string(info.unit) + "/s" : "/s";
+    if (fn == F::kDistinct || (fn == F::kCount && !bytes)) return "";
+    return std::string(info.unit);
   }
 
   static bool needs_numbers(trace::AggregateFn fn) {
@@ -487,7 +439,8 @@ class ExprParser {
     return fn == F::kSum || fn == F::kAvg || fn == F::kMin || fn == F::kMax || fn == F::kMed || fn == F::kQuantile;
   }
 
-  bool series(trace::AggregateSpec& spec) {
+  /// False if what stands there is no series in form; `sound` turns false if it has been reported and was read on.
+  bool series(trace::AggregateSpec& spec, bool& sound) {
     const Token t = lexer_.take();
     const auto found = t.kind == Token::Kind::kWord ? trace::find_series(t.text) : std::nullopt;
     if (!found) {
@@ -495,11 +448,21 @@ class ExprParser {
       for (const std::string_view s : trace::suggest_series(t.text)) near += fmt::format("{}`{}`", near.empty() ? "" : ", ", s);
       fail(t, t.kind == Token::Kind::kWord ? fmt::format("unknown series `{}`", t.text) : "expected the name of a series",
            near.empty() ? "" : fmt::format("did you mean {}?", near), "`dcsim series` lists them all");
-      return false;
+      if (t.kind != Token::Kind::kWord) return false;
+      sound = false;
+    } else {
+      spec.series = *found;
     }
-    spec.series = *found;
+    at_series_ = {t.from, t.to};
+    known_series_ = found.has_value();
+    return series_tail(spec, known_series_, sound);
+  }
+
+  /// {matchers}[range]; labels are looked up where the series is known.
+  bool series_tail(trace::AggregateSpec& spec, bool known, bool& sound) {
     if (lexer_.accept("{")) {
-      if (!matchers(spec.matchers, &spec, trace::series_spec(*found).name)) return false;
+      const std::string_view name = known ? trace::series_spec(spec.series).name : std::string_view();
+      if (!matchers(spec.matchers, known ? &spec : nullptr, name, sound)) return false;
       if (!lexer_.accept("}")) {
         fail(lexer_.peek(), "expected `,` or `}`", "", "");
         return false;
@@ -508,11 +471,15 @@ class ExprParser {
     if (lexer_.accept("[")) {
       const Token range = lexer_.take();
       const double seconds = trace::seconds_per(range.unit);
-      if (range.kind != Token::Kind::kNumber || seconds <= 0 || range.number <= 0 || range.number * seconds > 1e9) {
+      if (range.kind != Token::Kind::kNumber) {
         fail(range, "a range is a duration", "", "for example [30s]");
         return false;
       }
-      spec.range = Duration{static_cast<std::int64_t>(range.number * seconds * 1e9 + 0.5)};
+      if (seconds <= 0 || range.number <= 0 || range.number * seconds > 1e9) {
+        fail(range, "a range is a duration", "", "for example [30s]");
+        sound = false;
+      }
+      spec.range = sound ? Duration{static_cast<std::int64_t>(range.number * seconds * 1e9 + 0.5)} : Duration{};
       if (!lexer_.accept("]")) {
         fail(lexer_.peek(), "expected `]`", "", "");
         return false;
@@ -534,7 +501,7 @@ class ExprParser {
     return false;
   }
 
-  bool matchers(std::vector<trace::MatcherSpec>& out, const trace::AggregateSpec* spec, std::string_view name) {
+  bool matchers(std::vector<trace::MatcherSpec>& out, const trace::AggregateSpec* spec, std::string_view name, bool& sound) {
     if (lexer_.peek().text == "}" || lexer_.peek().kind == Token::Kind::kEnd) return true;
     do {
       const Token label = lexer_.take();
@@ -542,7 +509,7 @@ class ExprParser {
         fail(label, "expected a label", "", "label=\"value\"; operators: = != =~ !~");
         return false;
       }
-      if (spec && !check_label(label, spec->series, name)) return false;
+      if (spec && !check_label(label, spec->series, name)) sound = false;
       const Token op = lexer_.take();
       if (op.text != "=" && op.text != "!=" && op.text != "=~" && op.text != "!~") {
         fail(op, fmt::format("expected = != =~ or !~ after the label `{}`", label.text), op.text == "==" ? "did you mean `=`?" : "", "");
@@ -555,7 +522,7 @@ class ExprParser {
       }
       trace::MatcherSpec m{std::string(label.text), match_op(op.text), value.value};
       const bool regex = m.op == trace::MatchOp::kMatches || m.op == trace::MatchOp::kNotMatches;
-      if (regex && !compiles(m.text, value, errors_)) return false;
+      if (regex && !compiles(m.text, value, errors_)) sound = false;
       out.push_back(std::move(m));
     } while (lexer_.accept(","));
     return true;
@@ -564,11 +531,14 @@ class ExprParser {
   std::string_view text_;
   std::span<const std::string> agent_labels_;
   std::vector<ExprError>& errors_;
-  Lexer lexer_;
+  ExprLexer lexer_;
   int depth_ = 0;
   int operators_ = 0;
   std::vector<trace::AggregateSpec> aggregates_;
   std::vector<std::string> aggregate_texts_;
+  std::vector<std::pair<std::size_t, std::size_t>> series_at_;
+  std::pair<std::size_t, std::size_t> at_series_;  ///< of the series read last
+  bool known_series_ = false;                      ///< likewise
 };
 
 std::shared_ptr<const Expression> Expression::parse(std::string_view text, std::span<const std::string> agent_labels,

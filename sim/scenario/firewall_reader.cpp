@@ -37,6 +37,17 @@ std::string timeout_key(std::string_view name) {
 
 constexpr std::size_t kMaxPorts = 1024;
 
+/// Whether a rule can see nothing but UDP or ICMP.
+bool without_tcp(const FirewallRule& rule) {
+  if (rule.protocol != Protocol::kAny) return rule.protocol != Protocol::kTcp;
+  const auto none = [](const std::vector<PortRange>& ports) {
+    return !ports.empty() && std::none_of(ports.begin(), ports.end(), [](const PortRange& p) {
+      return p.protocol == Protocol::kTcp || p.protocol == Protocol::kAny;
+    });
+  };
+  return none(rule.ports) || none(rule.source_ports);
+}
+
 bool narrower_than(Protocol wanted, const std::vector<PortRange>& ports) {
   return !ports.empty() && wanted != Protocol::kAny &&
          std::none_of(ports.begin(), ports.end(),
@@ -116,7 +127,7 @@ FirewallRule TopologyReader::read_rule(MapReader& reader, const Topology& topolo
   for (const auto& side : {&rule.from, &rule.to}) {
     r.check_room();
     if (!*side) continue;
-    check(**side, topology, r.out());
+    check(**side, topology, r.out(), true);
     if ((*side)->pick.kind != Pick::Kind::kAll)
       r.error(code::kSelector, (*side)->at, "`pick` has no meaning in a firewall rule");
   }
@@ -130,7 +141,10 @@ FirewallRule TopologyReader::read_rule(MapReader& reader, const Topology& topolo
   if (const auto protocol = reader.choice("protocol")) rule.protocol = kByChoice[*protocol];
   if (const Entry* states = reader.raw("state", ValueType::kEnumList)) {
     const Key* key = topology_keys().find("firewalls")->table->find("rules")->table->find("state");
-    for (const Value& item : r.list(states->value, reader.what("state"), "states")) {
+    const std::vector<Value> items = r.list(states->value, reader.what("state"), "states");
+    if (states->value.is(Node::Kind::kList) && items.empty())
+      r.error(code::kBadValue, states->value.span(), reader.what("state") + " is an empty list", {}, "leave it out for any state");
+    for (const Value& item : items) {
       if (const auto state = r.choice(item, reader.what("state"), key->choices))
         rule.states = static_cast<std::uint8_t>(rule.states | (1u << *state));
     }
@@ -148,6 +162,8 @@ FirewallRule TopologyReader::read_rule(MapReader& reader, const Topology& topolo
   if (const auto action = reader.choice("action")) rule.action = static_cast<Verdict>(*action);
   if (const auto with = reader.choice("reject_with")) {
     rule.reject_with = static_cast<RejectWith>(*with);
+    if (rule.reject_with == RejectWith::kTcpReset && rule.action == Verdict::kReject && without_tcp(rule))
+      r.error(code::kConflict, reader.key_span("reject_with"), "a tcp-reset answers TCP, which this rule never matches");
     if (rule.action != Verdict::kReject && reader.has("action"))
       r.warn(code::kNoEffect, reader.key_span("reject_with"), "`reject_with` has no effect unless `action` is reject");
   }
@@ -168,7 +184,7 @@ void TopologyReader::read_firewall(const Value& value, std::size_t number) {
   fw.at = value.span();
   if (const auto name = reader.text("name", ValueType::kName)) {
     fw.name = name->text;
-    fw.at = name->at;
+    fw.at = place_of(value, name->at);
     const auto [it, fresh] = firewall_names_.emplace(fw.name, fw.at);
     if (!fresh)
       r_.error(code::kDuplicateName, fw.at, fmt::format("a second firewall is called `{}`", fw.name),

@@ -184,8 +184,8 @@ constexpr KeyTable kTopology{"topology", kTopologyTable, true};
 
 constexpr std::array kInsertTable = {
     Key{"action", T::kEnum, true, "What happens to a packet that matches.", {}, Choices(kVerdicts)},
-    Key{"after", T::kName, false, "Put it behind this rule.", "at the end"},
-    Key{"before", T::kName, false, "Put it in front of this rule.", "at the end"},
+    Key{"after", T::kName, false, "Put it behind this rule.", "first"},
+    Key{"before", T::kName, false, "Put it in front of this rule.", "first"},
     Key{"comment", T::kText, false, "For people."},
     Key{"direction", T::kEnum, false, "As in a rule.", "out", Choices(kRuleDirections)},
     Key{"firewall", T::kName, false, "Whose rule it becomes.", "the only one"},
@@ -194,7 +194,7 @@ constexpr std::array kInsertTable = {
     Key{"log", T::kBool, false, "Record every match.", "false"},
     Key{"name", T::kName, false, "What series and `delete` call it.", "inserted-N"},
     Key{"ports", T::kPorts, false, "Destination ports or services.", "any"},
-    Key{"position", T::kInteger, false, "Its place among the rules, from 0.", "at the end", {}, nullptr, 0, kMaxInt},
+    Key{"position", T::kInteger, false, "Its place among the rules, from 0; beyond the last: at the end.", "first, as nftables' insert", {}, nullptr, 0, kMaxInt},
     Key{"probability", T::kPercent, false, "Matches only this share of packets.", "100%"},
     Key{"protocol", T::kEnum, false, "Transport protocol.", "any", Choices(kProtocols)},
     Key{"reject_with", T::kEnum, false, "What a reject answers.", "icmp-port-unreachable", Choices(kRejects)},
@@ -294,13 +294,54 @@ constexpr std::array kFaultTable = {
     Key{"duration", T::kDuration, false, "How long each lasts."},
     Key{"interval", T::kDuration, false, "Mean gap between two."},
     Key{"kind", T::kOneOrMany, false, "The same as `kinds`."},
-    Key{"kinds", T::kOneOrMany, false, "What may happen: crash, pause, partition, impair, ..."},
+    Key{"kinds", T::kOneOrMany, false,
+        "What may happen: crash, stop, restart, pause, partition, impair, slow_cpu, slow_disk, clock."},
     Key{"name", T::kName, false, "What records call it."},
     Key{"quiet_at_end", T::kDuration, false, "No faults in the last part of the run."},
-    Key{"spec", T::kFree, false, "Details of each kind."},
+    Key{"spec", T::kFree, false,
+        "Details: a map from kind to what it takes (fault.impair, fault.partition, ...), or with one kind just that."},
     Key{"targets", T::kSelector, false, "What they may strike.", "all"},
 };
 constexpr KeyTable kFault{"fault", kFaultTable};
+
+constexpr std::array kFaultImpairTable = {
+    DCSIM_LINK_KEYS_BANDWIDTH_TO_DISTRIBUTION,
+    Key{"down", T::kBool, false, "The access link carries nothing.", "false"},
+    Key{"duplicate", T::kPercent, false, "Packets that arrive twice."},
+    Key{"jitter", T::kDuration, false, "Spread of the latency."},
+    Key{"latency", T::kDuration, false, "One way."},
+    Key{"loss", T::kPercent, false, "Packets that vanish.", "30% if nothing else is given"},
+    Key{"mtu", T::kInteger, false, "Largest IP packet in bytes.", {}, {}, nullptr, 576, 65535},
+    Key{"queue", T::kSize, false, "Bytes that may wait for a link with bandwidth."},
+    Key{"reorder", T::kPercent, false, "Packets that may overtake their flow."},
+};
+constexpr KeyTable kFaultImpair{"fault.impair", kFaultImpairTable};
+constexpr std::array kFaultPartitionTable = {
+    Key{"direction", T::kEnum, false, "to: what the target sends is cut; from: what it is sent.", "both",
+        Choices(kPartitionDirections)},
+    Key{"mode", T::kEnum, false, "What happens to packets across the cut.", "drop", Choices(kModes)},
+};
+constexpr KeyTable kFaultPartition{"fault.partition", kFaultPartitionTable};
+constexpr std::array kFaultSlowTable = {
+    Key{"factor", T::kFactor, false, "How many times as slow.", "1"},
+    Key{"latency", T::kDuration, false, "Added to every message (slow_cpu) or write (slow_disk).",
+        "50ms if there is no factor"},
+};
+constexpr KeyTable kFaultSlowCpu{"fault.slow_cpu", kFaultSlowTable};
+constexpr KeyTable kFaultSlowDisk{"fault.slow_disk", kFaultSlowTable};
+constexpr std::array kFaultClockTable = {
+    Key{"drift", T::kSignedPercent, false, "How much faster the wall clock runs.", "1% if there is no offset"},
+    Key{"offset", T::kSignedDuration, false, "Jump of the wall clock.", "0s"},
+};
+constexpr KeyTable kFaultClock{"fault.clock", kFaultClockTable};
+constexpr std::array kFaultSpecTable = {
+    Key{"clock", T::kMap, false, "Of clocks set off.", {}, {}, &kFaultClock},
+    Key{"impair", T::kMap, false, "Of the target's impaired access link.", {}, {}, &kFaultImpair},
+    Key{"partition", T::kMap, false, "Of the target cut off from everybody else.", {}, {}, &kFaultPartition},
+    Key{"slow_cpu", T::kMap, false, "Of slow machines.", {}, {}, &kFaultSlowCpu},
+    Key{"slow_disk", T::kMap, false, "Of slow disks.", {}, {}, &kFaultSlowDisk},
+};
+constexpr KeyTable kFaultSpec{"fault.spec", kFaultSpecTable};
 
 constexpr std::array kEveryTable = {
     Key{"constant", T::kDuration, false, "The gap."},
@@ -359,7 +400,7 @@ constexpr std::array kMetricTable = {
     Key{"better", T::kEnum, false, "Which way is an improvement.", {}, Choices(kBetter)},
     Key{"gate", T::kMap, false, "What `dcsim regress` tolerates.", {}, {}, &kGate},
     Key{"group_by", T::kLabelList, false, "One value per value of these labels."},
-    Key{"unit", T::kText, true, "Unit of the value."},
+    Key{"unit", T::kText, true, "Unit of the value; s and B are converted to it, unless `* 1000` or the like has done so."},
     Key{"until", T::kStepRef, false, "Closes the window.", "the end"},
     Key{"value", T::kExpression, true, "What is measured."},
 };
@@ -411,6 +452,7 @@ constexpr std::array kTables = {
     &kTopology,     &kScenario, &kDefaults,  &kLink,    &kZone,   &kFabric,   &kGraph,    &kDatacenter,
     &kAgent,        &kFirewall, &kRule,      &kImport,  &kNat,    &kSelector, &kStep,     &kRunExpect,
     &kStepFirewall, &kInsert,   &kPartition, &kImpair,  &kClock,  &kSlowCpu,  &kSlowDisk, &kFault,
+    &kFaultSpec,    &kFaultImpair, &kFaultPartition, &kFaultSlowCpu, &kFaultSlowDisk, &kFaultClock,
     &kWorkload,     &kEvery,    &kRecord,    &kPackets, &kExpect, &kMetric,   &kGate,     &kSweep};
 
 constexpr bool sorted(const KeyTable& table) {
@@ -439,5 +481,6 @@ std::span<const KeyTable* const> key_tables() { return kTables; }
 const KeyTable& topology_keys() { return kTopology; }
 const KeyTable& scenario_keys() { return kScenario; }
 const KeyTable& selector_keys() { return kSelector; }
+const KeyTable& fault_spec_keys() { return kFaultSpec; }
 
 }  // namespace dcsim::scenario

@@ -83,6 +83,8 @@ std::span<const KeyTable* const> key_tables();
 const KeyTable& topology_keys();
 const KeyTable& scenario_keys();
 const KeyTable& selector_keys();
+/// `faults[].spec` by kind; each key's table is also what `spec` itself takes where there is but that kind.
+const KeyTable& fault_spec_keys();
 
 /// JSON Schema (draft-07) of both documents, built from the tables. Ends with a newline.
 std::string schema_json();

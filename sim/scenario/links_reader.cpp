@@ -44,7 +44,12 @@ void TopologyReader::read_links(MapReader& document, const std::vector<LinkSet>&
       if (const auto name = reader.text("name", ValueType::kName)) {
         link.name = name->text;
         link.named = true;
-        link.at = name->at;
+        link.at = place_of(item, name->at);
+        if (link.name == "*" || link.name.substr(0, 5) == "zone:") {
+          r_.error(code::kBadValue, name->at,
+                   fmt::format("`{}` is no name for a link: in `impair` it stands for {}", link.name,
+                               link.name == "*" ? "every link" : "the links of a zone"));
+        }
         const auto [it, fresh] = names.emplace(link.name, link.at);
         if (!fresh)
           r_.error(code::kDuplicateName, link.at, fmt::format("a second link is called `{}`", link.name),
@@ -130,6 +135,7 @@ void TopologyReader::read_matrix(MapReader& document) {
   const auto content = files_.text(resolved, path->at, r_.out());
   if (!content) return;
   int line = 0;
+  bool rows = false;
   for (std::size_t at = 0; at < content->size();) {
     const std::size_t end = std::min(content->find('\n', at), content->size());
     const std::string_view row = std::string_view(*content).substr(at, end - at);
@@ -143,8 +149,10 @@ void TopologyReader::read_matrix(MapReader& document) {
     }
     const std::vector<std::string> cells = cells_of(row);
     if (cells.size() >= 2 && cells[0] == "from" && cells[1] == "to") continue;
+    rows = true;
     matrix_row(cells, where);
   }
+  if (!rows) r_.error(code::kBadValue, path->at, fmt::format("`{}` holds no latencies", path->text), {}, "rows are from,to,rtt_ms[,jitter_ms,loss]");
   std::map<std::pair<std::string, std::string>, const SiteLatency*> by_sites;
   for (const SiteLatency& s : t_->site_latencies) by_sites.emplace(std::pair(s.from, s.to), &s);
   for (Link& link : t_->links) {
@@ -186,6 +194,16 @@ void TopologyReader::matrix_row(const std::vector<std::string>& cells, const Sou
       r_.error(
           code::kBadValue, at, "loss: " + loss.error.message,
           loss.error.suggestion.empty() ? std::string() : fmt::format("did you mean `{}`?", loss.error.suggestion));
+  }
+  for (const std::string* site : {&row.from, &row.to}) {
+    std::vector<std::string_view> sites;
+    for (const Zone& zone : t_->zones) {
+      if (!zone.site.empty()) sites.push_back(zone.site);
+    }
+    if (std::find(sites.begin(), sites.end(), *site) != sites.end()) continue;
+    std::sort(sites.begin(), sites.end());
+    sites.erase(std::unique(sites.begin(), sites.end()), sites.end());
+    r_.error(code::kUndefined, at, fmt::format("no zone is in site `{}`", *site), did_you_mean(*site, sites), "sites: " + listed(sites));
   }
   t_->site_latencies.push_back(std::move(row));
 }

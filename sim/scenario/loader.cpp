@@ -28,6 +28,8 @@ class Settings {
   }
 
   const std::vector<std::pair<std::string, const Node*>>& values() const { return values_; }
+  /// The values as texts that messages can show.
+  const std::deque<SourceFile>& texts() const { return files_; }
   const Node* find(std::string_view name) const {
     for (const auto& [key, node] : values_) {
       if (key == name) return node;
@@ -89,7 +91,12 @@ class Loader {
   LoadResult load(const std::string& path) {
     LoadResult result;
     try {
-      if (const DocumentFile* file = documents_.open(path, {})) read(*file, result);
+      if (const DocumentFile* file = documents_.open(path, {})) {
+        broken_ = file->broken;
+        read(*file, result);
+      } else {
+        broken_ = true;
+      }
       check_settings(path);
     } catch (const TooManyMistakes&) {
       out_.push_back({code::kLimit,
@@ -103,6 +110,7 @@ class Loader {
     sort_diagnostics(out_);
     result.diagnostics = std::move(out_);
     result.sources = files_.sources();
+    for (const SourceFile& setting : settings_.texts()) result.sources[setting.name] = setting.text;
     return result;
   }
 
@@ -134,7 +142,8 @@ class Loader {
     add_params(value, own);
     Scope scope;
     std::shared_ptr<const Topology> topology;
-    if (const auto found = find_topology(value, own, file)) {
+    const std::vector<const DocumentFile*> lineage = documents_.lineage(document, file);
+    if (const auto found = find_topology(value, own, lineage)) {
       const auto& [topology_document, topology_file] = *found;
       used.insert(topology_document);
       const Value under = documents_.merged(*topology_document, *topology_file);
@@ -146,22 +155,29 @@ class Loader {
       // Without its topology most names of a scenario are unknown: only its shape can be checked.
       scope = own;
       override_params(scope);
-      check_shape(value, scope);
+      check_shape(value, scope, documents_.baseless(document));
       return;
     }
     Reading reading(out_, scope);
     ScenarioReader reader(reading, topology, noted_);
-    Scenario scenario = reader.read(value, documents_.names(Document::Kind::kTopology, file));
+    std::vector<std::string> topologies;
+    for (const DocumentFile* each : lineage) {
+      for (std::string& name : documents_.names(Document::Kind::kTopology, *each)) topologies.push_back(std::move(name));
+    }
+    const std::size_t before = out_.size();
+    Scenario scenario = reader.read(value, topologies);
+    if (documents_.baseless(document))
+      out_.erase(std::remove_if(out_.begin() + static_cast<std::ptrdiff_t>(before), out_.end(), lacks_key), out_.end());
     if (const Node* seed = scope.find("seed") == nullptr ? settings_.find("seed") : nullptr) {
-      if (const auto number = reading.integer({seed, seed}, "`seed`", 0, 0x7fffffffffffffff))
-        scenario.seed = static_cast<std::uint64_t>(*number);
+      if (const auto number = reading.seed({seed, seed}, "`seed`"))
+        scenario.seed = *number;
     }
     check_expressions(scenario, out_);
     result.scenarios.push_back(std::move(scenario));
   }
 
-  std::optional<std::pair<const Document*, const DocumentFile*>> find_topology(const Value& scenario, const Scope& own,
-                                                                               const DocumentFile& file) {
+  std::optional<std::pair<const Document*, const DocumentFile*>> find_topology(
+      const Value& scenario, const Scope& own, const std::vector<const DocumentFile*>& lineage) {
     Scope scope = own;
     override_params(scope);
     Reading reading(out_, scope);
@@ -176,14 +192,23 @@ class Loader {
     if (value.is(Node::Kind::kNull)) return std::nullopt;
     const auto name = reading.string(value, "`topology` in scenario");
     if (!name) return std::nullopt;
+    for (const DocumentFile* file : lineage) {
+      if (const Document* found = documents_.look_up(Document::Kind::kTopology, name->text, *file))
+        return std::pair(found, found->file);
+    }
     const DocumentFile* in = nullptr;
-    const Document* found = documents_.find(Document::Kind::kTopology, *name, file, &in);
+    const Document* found = documents_.find(Document::Kind::kTopology, *name, *lineage.front(), &in);
     if (found == nullptr) return std::nullopt;
     return std::pair(found, in);
   }
 
   /// Keys and types of a scenario whose topology is not known: complaints about names are kept to itself.
-  void check_shape(const Value& value, const Scope& scope) {
+  static bool lacks_key(const Diagnostic& d) {
+    constexpr std::string_view kTail = " in scenario";
+    return d.code == code::kMissingKey && std::string_view(d.message).ends_with(kTail);
+  }
+
+  void check_shape(const Value& value, const Scope& scope, bool baseless) {
     Diagnostics all;
     Reading reading(all, scope);
     auto nothing = std::make_shared<Topology>();
@@ -191,6 +216,7 @@ class Loader {
     std::set<std::string> noted;
     ScenarioReader(reading, nothing, noted).read(value, {});
     for (Diagnostic& d : all) {
+      if (baseless && lacks_key(d)) continue;  // its base may well have it
       const bool about_names = d.code == code::kUndefined || d.code == code::kMatchesNothing;
       const bool param_or_step =
           d.message.find("parameter") != std::string::npos || d.message.find("step") != std::string::npos;
@@ -250,6 +276,7 @@ class Loader {
   }
 
   void check_settings(const std::string& path) {
+    if (broken_) return;  // its parameters may stand in the part that could not be read
     for (const auto& [name, node] : settings_.values()) {
       const bool special = name == "topology" || name == "seed" ||
                            (name.rfind("link.", 0) == 0 && name.find('.', 5) != std::string::npos);
@@ -258,7 +285,7 @@ class Loader {
       out_.push_back({code::kUndefined,
                       Diagnostic::Severity::kError,
                       fmt::format("--set {}: `{}` has no parameter `{}`", name, path, name),
-                      {"--set " + name, 0, 0, 0},
+                      {"--set " + name, 1, 1, 1},
                       did_you_mean(name, names),
                       names.empty() ? "no `params` are defined" : "parameters: " + listed(names)});
     }
@@ -270,6 +297,7 @@ class Loader {
   DocumentSet documents_;
   Settings settings_;
   std::set<std::string> noted_;
+  bool broken_ = false;
   std::set<std::string> known_;  ///< parameters of any document read
 
   /// A topology under one set of parameters; scenarios that agree share it.

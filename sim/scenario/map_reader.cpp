@@ -87,7 +87,9 @@ const Entry* MapReader::raw(std::string_view key, ValueType type) {
 std::optional<SpannedText> MapReader::text(std::string_view key, ValueType type) {
   const Entry* e = raw(key, type);
   if (e == nullptr) return std::nullopt;
-  auto content = reading_.string(e->value, what(key));
+  // `always: true` and a metric of `5` are expressions, and what is wrong with them is said of expressions.
+  auto content = type == ValueType::kExpression && e->value.scalar() ? reading_.text(e->value)
+                                                                     : reading_.string(e->value, what(key));
   if (content && content->empty() && type != ValueType::kText) {
     reading_.error(code::kBadValue, e->value.span(), fmt::format("{} is empty", what(key)));
     return std::nullopt;
@@ -116,6 +118,15 @@ std::optional<Duration> MapReader::duration(std::string_view key) {
     parsed.error.suggestion = content->text + "ms";
   if (!parsed) reading_.bad_unit(e->value, parsed.error, what(key), "500ms, 1m30s, 5d");
   return parsed.value;
+}
+
+std::optional<Duration> MapReader::lasting(std::string_view key) {
+  const auto d = duration(key);
+  if (d && d->ns == 0) {
+    reading_.error(code::kBadValue, entry(key)->value.span(), fmt::format("{} must be longer than 0", what(key)));
+    return std::nullopt;
+  }
+  return d;
 }
 
 std::optional<std::uint32_t> MapReader::percent(std::string_view key) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdlib>
 #include <map>
 #include <unordered_map>
@@ -190,12 +191,13 @@ std::vector<Entry> Reading::entries(const Value& map, std::string_view what) {
     for (int steps = 0; named->kind == Node::Kind::kAlias && steps < kMaxIndirections; ++steps) named = named->target;
     if (named->kind != Node::Kind::kScalar) {
       error(code::kWrongType, key->span(),
-            fmt::format("a key in {} must be a string, got {}", what, describe({named, key})));
+            fmt::format("a key must be a string, got {}", describe({named, key})));  // whoever reads the map
       continue;
     }
     const auto [it, fresh] = seen.emplace(named->text, key);
     if (!fresh) {
-      error(code::kDuplicateKey, key->span(), fmt::format("duplicate key `{}` in {}", named->text, what),
+      // The same words whoever reads the map: it may be read under more than one name.
+      error(code::kDuplicateKey, key->span(), fmt::format("duplicate key `{}`", named->text),
             fmt::format("first given at line {}", it->second->span().line));
       continue;
     }
@@ -361,7 +363,13 @@ std::optional<std::int64_t> Reading::integer(const Value& value, std::string_vie
     return std::nullopt;
   }
   if (!parsed) {
-    if (parsed.error.suggestion.empty())
+    const bool whole = content.find_first_not_of("0123456789", content[0] == '-' ? 1 : 0) == std::string::npos;
+    const bool bounded = minimum != 0 || maximum != 0;
+    if (parsed.error.suggestion.empty() && whole && content.size() > 1)  // only too large to be counted
+      error(code::kBadValue, value.span(),
+            content[0] == '-' ? fmt::format("{} must be at least {}, got {}", what, bounded ? minimum : INT64_MIN, content)
+                              : fmt::format("{} must be at most {}, got {}", what, bounded ? maximum : INT64_MAX, content));
+    else if (parsed.error.suggestion.empty())
       wrong_type(value, what, "a decimal whole number");
     else
       error(code::kBadValue, value.span(), fmt::format("{}: {}", what, parsed.error.message),
@@ -376,6 +384,24 @@ std::optional<std::int64_t> Reading::integer(const Value& value, std::string_vie
     return std::nullopt;
   }
   return parsed.value;
+}
+
+std::optional<std::uint64_t> Reading::seed(const Value& value, std::string_view what) {
+  if (value.scalar() && (value.node->plain() || value.node->text.find("${") != std::string::npos)) {
+    const std::string content = text(value).text;
+    if (content.size() > 1 && content[0] != '0') {  // beyond what integer() reads
+      std::uint64_t number = 0;
+      const auto [end, error] = std::from_chars(content.data(), content.data() + content.size(), number);
+      if (error == std::errc{} && end == content.data() + content.size()) return number;
+      const bool digits = content.find_first_not_of("0123456789") == std::string::npos;
+      if (digits) {
+        this->error(code::kBadValue, value.span(), fmt::format("{} must be at most {}, got {}", what, UINT64_MAX, content));
+        return std::nullopt;
+      }
+    }
+  }
+  const auto number = integer(value, what, 0, INT64_MAX);
+  return number ? std::optional(static_cast<std::uint64_t>(*number)) : std::nullopt;
 }
 
 std::optional<SpannedText> Reading::quantity(const Value& value, std::string_view what, std::string_view example) {

@@ -48,6 +48,10 @@ struct Value {
   bool scalar() const { return is(Node::Kind::kScalar); }
 };
 
+/// Where to point for an item with a name: an alias that stands for the whole item is where the item is, and its name is
+/// not.
+inline SourceSpan place_of(const Value& item, const SourceSpan& name) { return item.at != item.node ? item.span() : name; }
+
 /// One entry of a map after merge keys are applied.
 struct Entry {
   std::string_view name;
@@ -87,6 +91,8 @@ class Reading {
   std::optional<bool> boolean(const Value& value, std::string_view what);
   std::optional<std::int64_t> integer(const Value& value, std::string_view what, std::int64_t minimum,
                                       std::int64_t maximum);
+  /// 0 to 2^64 - 1.
+  std::optional<std::uint64_t> seed(const Value& value, std::string_view what);
   /// A scalar for a parser of units. Takes bare numbers too, so that the parser can say what is missing.
   std::optional<SpannedText> quantity(const Value& value, std::string_view what, std::string_view example);
   std::optional<std::size_t> choice(const Value& value, std::string_view what,
@@ -134,6 +140,7 @@ class MapReader {
   std::optional<bool> boolean(std::string_view key);
   std::optional<std::int64_t> integer(std::string_view key);
   std::optional<Duration> duration(std::string_view key);
+  std::optional<Duration> lasting(std::string_view key);  ///< longer than 0
   std::optional<std::uint32_t> percent(std::string_view key);
   std::optional<std::uint64_t> size(std::string_view key);
   std::optional<std::uint64_t> bandwidth(std::string_view key);

@@ -24,7 +24,8 @@ struct TimeRef {
   SourceSpan at;
 };
 
-/// Exact text or /regex/, matched anywhere in the output (regexes: ECMAScript, checked to compile).
+/// Exact text or /regex/, found anywhere in the output (regexes: base/regex.h's, checked to compile; `^` and `$` stand for
+/// the ends of lines). The empty text stands for no output at all.
 struct TextMatch {
   enum class Kind { kText, kRegex };
   Kind kind = Kind::kText;
@@ -60,7 +61,7 @@ struct FirewallAction {
   std::optional<FirewallRule> rule;  ///< kInsert
   std::optional<std::uint32_t>
       index;                  ///< kInsert: 0-based position among the rules of the file; none = see before/after
-  std::string before, after;  ///< kInsert: a rule's name; neither, and no index: at the end
+  std::string before, after;  ///< kInsert: a rule's name; neither, and no index: first, as nftables' insert
   std::string rule_name;      ///< kDelete
   SourceSpan at;
 };
@@ -119,7 +120,12 @@ struct Fault {
   std::vector<std::string> kinds;
   std::optional<Selector> targets;
   std::optional<Duration> interval, duration, quiet_at_end;
-  std::optional<ConfigValue> spec;
+  /// `spec`: what is not given is the kind's default.
+  LinkOverrides impair;
+  bool down = false;
+  PartitionAction::Mode cut = PartitionAction::Mode::kDrop;
+  PartitionAction::Direction cut_direction = PartitionAction::Direction::kBoth;
+  HostAction slow_cpu, slow_disk, clock;
 };
 
 struct Workload {
@@ -168,6 +174,7 @@ struct Metric {
   std::string unit;
   std::optional<Better> better;
   std::vector<std::string> group_by;
+  std::vector<SourceSpan> group_at;  ///< beside group_by
   std::optional<std::uint32_t> gate_margin;  ///< billionths
   std::string gate_floor;                    ///< as written, with its unit
 };

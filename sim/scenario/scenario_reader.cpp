@@ -11,6 +11,7 @@ namespace dcsim::scenario {
 namespace {
 
 constexpr std::array<std::string_view, 4> kCommands = {"consul", "serf", "curl", "dig"};
+constexpr std::string_view kBlanks = " \t\r\n";
 constexpr std::uint64_t kMaxSeeds = 1'000'000;
 constexpr std::size_t kMaxCells = 1'000'000;
 
@@ -18,6 +19,27 @@ std::string_view trimmed(std::string_view text) {
   const std::size_t first = text.find_first_not_of(' ');
   return first == std::string_view::npos ? std::string_view()
                                          : text.substr(first, text.find_last_not_of(' ') - first + 1);
+}
+
+/// What a shell would act on: one command is run, without a shell.
+std::optional<std::pair<std::size_t, std::size_t>> find_shell_syntax(std::string_view text) {
+  char quote = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    const char next = i + 1 < text.size() ? text[i + 1] : ' ';
+    if (c == '\\' && quote != '\'') {
+      ++i;
+    } else if (quote != 0) {
+      if (c == quote) quote = 0;
+    } else if (c == '\'' || c == '"') {
+      quote = c;
+    } else if (c == '|' || c == ';' || c == '<' || c == '>' || c == '`' || (c == '$' && next == '(')) {
+      return std::pair(i, i + (next == c || next == '(' ? 2 : 1));
+    } else if (c == '&' && (next == '&' || kBlanks.find(next) != std::string_view::npos)) {  // not a URL's
+      return std::pair(i, i + (next == '&' ? 2 : 1));
+    }
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -38,7 +60,9 @@ Scenario ScenarioReader::read(const Value& value, const std::vector<std::string>
                                   std::pair{"params", ValueType::kFree}, std::pair{"topology", ValueType::kName}}) {
     document.raw(key, type);  // the loader has followed them
   }
-  if (const auto seed = document.integer("seed")) s_.seed = static_cast<std::uint64_t>(*seed);
+  if (const Entry* seed = document.raw("seed", ValueType::kInteger)) {
+    if (const auto number = r_.seed(seed->value, document.what("seed"))) s_.seed = *number;
+  }
   if (const auto duration = document.duration("duration")) {
     s_.duration = *duration;
     if (duration->ns == 0)
@@ -75,7 +99,12 @@ std::optional<TimeRef> ScenarioReader::step_ref(MapReader& reader, std::string_v
     name = trimmed(name.substr(0, plus));
     const auto parsed = parse_duration(offset);
     if (!parsed) {
-      r_.bad_unit(entry->value, parsed.error, reader.what(key), "clients-up + 30s");
+      const std::size_t from = content->text.rfind('+') + 1;
+      const std::size_t at = std::min(content->text.find_first_not_of(' ', from), content->text.size());
+      r_.error(code::kBadValue, offset.empty() ? content->at : content->span(at, at + offset.size()),
+               fmt::format("{}: {}", reader.what(key), parsed.error.message),
+               parsed.error.suggestion.empty() ? std::string() : fmt::format("did you mean `{}`?", parsed.error.suggestion),
+               "for example clients-up + 30s");
       return std::nullopt;
     }
     ref.offset = *parsed.value;
@@ -111,19 +140,53 @@ void ScenarioReader::check_selector(const std::optional<Selector>& selector) {
   if (selector) check(*selector, *topology_, r_.out());
 }
 
+/// When it is, if the file tells; the start of the run is 0.
+std::optional<Duration> ScenarioReader::known_time(const TimeRef& ref) const {
+  if (!ref.step) return ref.offset;
+  if (*ref.step >= times_.size() || !times_[*ref.step]) return std::nullopt;
+  const Duration base = *times_[*ref.step];
+  return base.ns > Duration::max().ns - ref.offset.ns ? Duration::max() : base + ref.offset;
+}
+
+/// A window that closes before it opens sees nothing, and would hold or fail whatever happens.
+void ScenarioReader::check_window(MapReader& reader, const std::optional<TimeRef>& after, const std::optional<TimeRef>& until) {
+  if (!until) return;
+  const bool same_step = after && after->step && after->step == until->step;
+  const auto opens = same_step ? std::optional(after->offset) : after ? known_time(*after) : std::optional(Duration{});
+  const auto closes = same_step ? std::optional(until->offset) : known_time(*until);
+  if (!opens || !closes || *closes > *opens) return;
+  if (*closes < *opens)
+    r_.error(code::kConflict, reader.key_span("until"), "this window closes before it opens: `until` is before `after`");
+  else
+    r_.warn(code::kNoEffect, reader.key_span("until"), "this window closes when it opens: nothing is looked at");
+}
+
+/// A window that opens only after the end never does.
+void ScenarioReader::check_opening(MapReader& reader, const std::optional<TimeRef>& after) {
+  const auto opens = after ? known_time(*after) : std::nullopt;
+  if (opens && s_.duration.ns > 0 && *opens > s_.duration)
+    r_.warn(code::kTooLate, reader.key_span("after"), "this window never opens: the scenario ends before");
+}
+
 void ScenarioReader::check_command(const SpannedText& command) {
   const std::string_view text = command.view();
-  const std::size_t start = text.find_first_not_of(' ');
+  const std::size_t start = text.find_first_not_of(kBlanks);
   if (start == std::string_view::npos)
     return r_.error(code::kBadValue, command.at, "the command is empty", {}, "for example consul members");
-  const std::size_t end = std::min(text.find(' ', start), text.size());
+  if (const auto shell = find_shell_syntax(text)) {
+    return r_.error(code::kBadValue, command.span(shell->first, shell->second),
+                    fmt::format("`{}` needs a shell, but `run` is one command without one",
+                                text.substr(shell->first, shell->second - shell->first)),
+                    {}, "write a step for each command, and `expect` for what its output must hold; quotes keep it as text");
+  }
+  const std::size_t end = std::min(text.find_first_of(kBlanks, start), text.size());
   const std::string_view program = text.substr(start, end - start);
   if (std::find(kCommands.begin(), kCommands.end(), program) == kCommands.end()) {
     return r_.error(code::kBadValue, command.span(start, end),
                     fmt::format("`{}` is no command that agents have", program),
                     did_you_mean(program, {kCommands.begin(), kCommands.end()}), "consul, serf, curl or dig");
   }
-  if (end >= text.size()) r_.error(code::kBadValue, command.at, fmt::format("`{}` needs a subcommand", program));
+  if (text.find_first_not_of(kBlanks, end) == std::string_view::npos) r_.error(code::kBadValue, command.at, fmt::format("`{}` needs a subcommand", program));
 }
 
 void ScenarioReader::read_faults(MapReader& document) {
@@ -137,6 +200,8 @@ void ScenarioReader::read_faults(MapReader& document) {
     for (const char* key : {"kinds", "kind"}) {
       const Entry* kinds = reader.raw(key, ValueType::kOneOrMany);
       if (kinds == nullptr) continue;
+      if (kinds->value.is(Node::Kind::kList) && kinds->value.node->children.empty())
+        r_.error(code::kBadValue, kinds->value.span(), reader.what(key) + " is an empty list", {}, "for example kinds: [crash, pause]");
       for (SpannedText& kind : r_.one_or_many(kinds->value, reader.what(key)))
         fault.kinds.push_back(std::move(kind.text));
     }
@@ -145,13 +210,57 @@ void ScenarioReader::read_faults(MapReader& document) {
       r_.error(code::kMissingKey, item.span(), "missing key `kinds` in fault", {}, "for example kinds: [crash, pause]");
     fault.targets = reader.selector("targets");
     check_selector(fault.targets);
-    fault.interval = reader.duration("interval");
-    fault.duration = reader.duration("duration");
+    fault.interval = reader.lasting("interval");
+    fault.duration = reader.lasting("duration");
     fault.quiet_at_end = reader.duration("quiet_at_end");
-    if (const Entry* spec = reader.raw("spec", ValueType::kFree)) fault.spec = r_.config(spec->value);
+    if (const Entry* spec = reader.raw("spec", ValueType::kFree)) read_fault_spec(spec->value, fault);
+    if (fault.quiet_at_end && s_.duration.ns > 0 && *fault.quiet_at_end >= s_.duration)
+      r_.warn(code::kNoEffect, reader.key_span("quiet_at_end"), "this fault never happens: the whole scenario is quiet");
     reader.done();
     s_.faults.push_back(std::move(fault));
   }
+}
+
+/// A map from kind to details, or the details of the only kind.
+void ScenarioReader::read_fault_spec(const Value& value, Fault& fault) {
+  const KeyTable& kinds = fault_spec_keys();
+  if (!value.is(Node::Kind::kMap)) return r_.wrong_type(value, "`spec` in fault", "a map");
+  const Key* only = fault.kinds.size() == 1 ? kinds.find(fault.kinds.front()) : nullptr;
+  if (only != nullptr) {
+    Diagnostics unheard;  // whoever reads the map complains
+    const std::vector<Entry> entries = Reading(unheard, r_.scope()).entries(value, "spec");
+    const bool flat = std::none_of(entries.begin(), entries.end(), [&](const Entry& e) { return kinds.find(e.name) != nullptr; });
+    if (flat) return read_fault_kind(only->name, *only->table, value, fault);
+  }
+  MapReader reader(r_, kinds, value);
+  for (const Key& kind : kinds.keys) {
+    const Entry* entry = reader.raw(kind.name, ValueType::kMap);
+    if (entry == nullptr) continue;
+    if (std::find(fault.kinds.begin(), fault.kinds.end(), kind.name) == fault.kinds.end())
+      r_.warn(code::kNoEffect, entry->key_span(), fmt::format("`{}` has no effect: it is not among the `kinds`", kind.name));
+    read_fault_kind(kind.name, *kind.table, entry->value, fault);
+  }
+  reader.done();
+}
+
+void ScenarioReader::read_fault_kind(std::string_view kind, const KeyTable& table, const Value& value, Fault& fault) {
+  MapReader reader(r_, table, value);
+  if (kind == "impair") {
+    fault.impair = read_link_overrides(reader);
+    fault.down = reader.boolean("down").value_or(false);
+    if (fault.impair.distribution == Distribution::kTrace)
+      r_.error(code::kUnsupported, reader.key_span("distribution"), "`distribution: trace` is not supported yet", {},
+               "constant, uniform, normal, lognormal or pareto");
+  } else if (kind == "partition") {
+    if (const auto mode = reader.choice("mode")) fault.cut = static_cast<PartitionAction::Mode>(*mode);
+    if (const auto direction = reader.choice("direction"))
+      fault.cut_direction = static_cast<PartitionAction::Direction>(*direction);
+  } else if (kind == "clock") {
+    read_clock(reader, fault.clock);
+  } else {
+    read_slowness(reader, kind == "slow_cpu" ? fault.slow_cpu : fault.slow_disk);
+  }
+  reader.done();
 }
 
 void ScenarioReader::read_workload(MapReader& document) {
@@ -165,7 +274,7 @@ void ScenarioReader::read_workload(MapReader& document) {
     w.at = item.span();
     if (const auto name = reader.text("name", ValueType::kName)) {
       w.name = name->text;
-      w.at = name->at;
+      w.at = place_of(item, name->at);
       if (!names.insert(w.name).second)
         r_.error(code::kDuplicateName, w.at, fmt::format("a second workload is called `{}`", w.name));
     }
@@ -244,7 +353,7 @@ void ScenarioReader::read_expect(MapReader& document) {
     e.at = item.span();
     if (const auto name = reader.text("name", ValueType::kName)) {
       e.name = name->text;
-      e.at = name->at;
+      e.at = place_of(item, name->at);
       if (!names.insert(e.name).second)
         r_.error(code::kDuplicateName, e.at, fmt::format("a second expectation is called `{}`", e.name));
     }
@@ -271,6 +380,8 @@ void ScenarioReader::read_expect(MapReader& document) {
                fmt::format("`{}` and `{}` exclude each other", given[0], given[i]), {}, "write two expectations");
     e.after = step_ref(reader, "after", false);
     e.until = step_ref(reader, "until", false);
+    check_opening(reader, e.after);
+    check_window(reader, e.after, e.until);
     e.within = reader.duration("within");
     e.hold_for = reader.duration("for");
     e.abort = reader.boolean("abort").value_or(false);
@@ -296,16 +407,21 @@ void ScenarioReader::read_metrics(MapReader& document) {
   for (const Entry& item : r_.entries(entry->value, "metrics")) {
     MapReader reader(r_, table, item.value);
     Metric m;
-    m.name = item.name;
+    m.name = r_.text({item.key, item.key}).text;
     m.at = item.key_span();
     if (const auto value = reader.text("value", ValueType::kExpression)) m.value = *value;
     m.after = step_ref(reader, "after", false);
     m.until = step_ref(reader, "until", false);
+    check_opening(reader, m.after);
+    check_window(reader, m.after, m.until);
     if (const auto unit = reader.text("unit")) m.unit = unit->text;
     if (const auto better = reader.choice("better")) m.better = static_cast<Metric::Better>(*better);
     if (const Entry* labels = reader.raw("group_by", ValueType::kLabelList)) {
       for (const Value& label : r_.list(labels->value, reader.what("group_by"), "labels")) {
-        if (auto name = r_.string(label, reader.what("group_by"))) m.group_by.push_back(std::move(name->text));
+        if (auto name = r_.string(label, reader.what("group_by"))) {
+          m.group_by.push_back(std::move(name->text));
+          m.group_at.push_back(name->at);
+        }
       }
     }
     if (const Entry* gate = reader.raw("gate", ValueType::kMap)) {

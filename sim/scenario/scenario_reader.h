@@ -26,6 +26,7 @@ class ScenarioReader {
   // timeline_reader.cpp
   void read_timeline(MapReader& document);
   void name_steps(const std::vector<Value>& items);
+  void name_insert(const Value& action, Reading& quiet);
   void read_step(const Value& value, Step& step);
   void read_trigger(MapReader& reader, Step& step);
   void read_action(MapReader& reader, Step& step);
@@ -35,8 +36,11 @@ class ScenarioReader {
   std::optional<RunExpect> run_expect(MapReader& reader);
   HostAction host_action(MapReader& reader, std::string_view key, HostAction::Kind kind,
                          const std::optional<Selector>& agent);
+  void read_clock(MapReader& reader, HostAction& action);
+  void read_slowness(MapReader& reader, HostAction& action);
   void check_cycles();
   void check_times();
+  void check_rules();
   bool add_rule(const std::string& firewall, const std::string& rule);
 
   // step_actions.cpp
@@ -45,6 +49,7 @@ class ScenarioReader {
   void find_rule(const SpannedText& text, FirewallAction& action);
   std::string known_firewall(const SpannedText& name);
   PartitionAction partition_action(const Value& value);
+  void check_sides(const std::vector<Selector>& sides);
   ImpairAction impair_action(const Value& value);
   void impair_link(const SpannedText& link, ImpairAction& action);
 
@@ -52,7 +57,12 @@ class ScenarioReader {
   std::optional<TimeRef> step_ref(MapReader& reader, std::string_view key, bool step_only);
   void check_selector(const std::optional<Selector>& selector);
   void check_command(const SpannedText& command);
+  void check_window(MapReader& reader, const std::optional<TimeRef>& after, const std::optional<TimeRef>& until);
+  void check_opening(MapReader& reader, const std::optional<TimeRef>& after);
+  std::optional<Duration> known_time(const TimeRef& ref) const;
   void read_faults(MapReader& document);
+  void read_fault_spec(const Value& value, Fault& fault);
+  void read_fault_kind(std::string_view kind, const KeyTable& table, const Value& value, Fault& fault);
   void read_workload(MapReader& document);
   void read_record(MapReader& document);
   void read_expect(MapReader& document);
@@ -70,7 +80,17 @@ class ScenarioReader {
   std::unordered_map<std::string, std::uint32_t> steps_;
   std::map<std::string, std::set<std::string>> rules_;  ///< firewall -> its rules, inserted ones included
   std::unordered_map<std::string, std::vector<std::string>> rule_owners_;  ///< the same the other way round
+  /// An insert or a delete, for the names that come and go.
+  struct RuleChange {
+    std::string firewall, rule;
+    std::uint32_t step = 0;
+    bool inserts = false;
+    SourceSpan at;
+  };
+  std::vector<RuleChange> rule_changes_;
+  std::uint32_t step_ = 0;  ///< the one being read
   std::unordered_map<std::string, std::uint32_t> links_;
+  std::vector<std::optional<Duration>> times_;  ///< beside s_.timeline: when a step first runs, where the file tells
 };
 
 }  // namespace dcsim::scenario

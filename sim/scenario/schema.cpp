@@ -50,7 +50,7 @@ Json base_definitions() {
   d["factor"] = any_of({{{"type", "number"}, {"exclusiveMinimum", 0}}, reference("param")});
   d["oneOrMany"] = any_of({text(), list_of(text())});
   d["labels"] = map_of(text());
-  d["ports"] = list_of(any_of({{{"type", "string"}, {"pattern", "^[0-9]+(-[0-9]+)?/(tcp|udp|icmp|any)$"}},
+  d["ports"] = list_of(any_of({{{"type", "string"}, {"pattern", "^[0-9]+(-[0-9]+)?/(tcp|udp|any)$"}},
                                {{"description", "a service"}, {"type", "string"}, {"pattern", "^[^0-9/-][^/]*$"}},
                                reference("param")}));
   d["stepRef"] = {

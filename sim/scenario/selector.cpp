@@ -215,7 +215,7 @@ Selector parse_selector(const SpannedText& text, Diagnostics& out) {
   return selector;
 }
 
-bool check(const Selector& selector, const Topology& topology, Diagnostics& out) {
+bool check(const Selector& selector, const Topology& topology, Diagnostics& out, bool networks) {
   bool good = true;
   for (const Selector::Term& term : selector.terms) {
     bool known = check_name(term, topology, out);
@@ -226,8 +226,8 @@ bool check(const Selector& selector, const Topology& topology, Diagnostics& out)
       if (match.key == "dc") known = check_dc(match.value, match.at, topology, out) && known;
     }
     good = good && known;
-    if (!known || term.labels.empty() || term.cidr || any_match(term, topology)) continue;
-    const SourceSpan at = term.labels.front().at;
+    if (!known || (term.cidr ? networks : term.labels.empty()) || any_match(term, topology)) continue;
+    const SourceSpan at = term.labels.empty() ? term.at : term.labels.front().at;
     out.push_back({code::kMatchesNothing,
                    Diagnostic::Severity::kWarning,
                    fmt::format("no agent matches `{}`", selector.text),
@@ -252,15 +252,25 @@ std::vector<std::uint32_t> matching(const Selector& selector, const Topology& to
   return out;
 }
 
-std::vector<std::uint32_t> resolve(const Selector& selector, const Topology& topology, Rng& rng) {
+std::vector<std::uint32_t> resolve(const Selector& selector, const Topology& topology, Rng& rng,
+                                   const std::vector<bool>& eligible) {
   std::vector<std::uint32_t> out = matching(selector, topology);
-  std::size_t wanted = out.size();
-  if (selector.pick.kind == Pick::Kind::kCount) wanted = std::min<std::size_t>(selector.pick.count, out.size());
-  if (selector.pick.kind == Pick::Kind::kShare) {
-    wanted = static_cast<std::size_t>((std::uint64_t{out.size()} * selector.pick.billionths + 999'999'999u) /
-                                      1'000'000'000u);
+  std::uint64_t wanted = 0;
+  switch (selector.pick.kind) {
+    case Pick::Kind::kAll:
+      return out;
+    case Pick::Kind::kLeader:
+    case Pick::Kind::kFollowers:
+      return {};
+    case Pick::Kind::kCount:
+      wanted = selector.pick.count;
+      break;
+    case Pick::Kind::kShare:
+      wanted = (std::uint64_t{out.size()} * selector.pick.billionths + 999'999'999u) / 1'000'000'000u;
+      break;
   }
-  if (selector.pick.kind != Pick::Kind::kCount && selector.pick.kind != Pick::Kind::kShare) return out;
+  std::erase_if(out, [&](std::uint32_t agent) { return !eligible[agent]; });
+  wanted = std::min<std::uint64_t>(wanted, out.size());
   for (std::size_t i = 0; i < wanted; ++i)
     std::swap(out[i], out[i + rng.below(out.size() - i)]);  // Fisher-Yates, cut short
   out.resize(wanted);

@@ -23,8 +23,8 @@ struct LabelMatch {
   SourceSpan at;
 };
 
-/// How many of the matching agents are meant. kCount and kShare are drawn from the run's random numbers;
-/// kLeader/kFollowers depend on Raft at that moment, so the runner filters.
+/// How many of the matching agents are meant. kCount and kShare are drawn from the run's random numbers; kLeader and
+/// kFollowers are the language's, but nobody's until there is Raft: the reader refuses them.
 struct Pick {
   enum class Kind { kAll, kCount, kShare, kLeader, kFollowers };
   Kind kind = Kind::kAll;
@@ -55,14 +55,16 @@ Selector parse_selector(const SpannedText& text, Diagnostics& out);
 
 /// Names that no agent or zone has are errors; label pairs that match no agent are a warning.
 /// Returns false if an error was added.
-bool check(const Selector& selector, const Topology& topology, Diagnostics& out);
+/// `networks`: a CIDR may be one that no agent is in, as those of firewall rules.
+bool check(const Selector& selector, const Topology& topology, Diagnostics& out, bool networks = false);
 
 /// Indices into topology.agents, ascending, of every agent that matches; `pick` is not applied.
 std::vector<std::uint32_t> matching(const Selector& selector, const Topology& topology);
 
-/// The same with kCount and kShare drawn from `rng` (one draw per chosen agent; none for the other kinds, for which all
-/// candidates are returned: the runner filters kLeader/kFollowers). Ascending.
-std::vector<std::uint32_t> resolve(const Selector& selector, const Topology& topology, Rng& rng);
+/// The same with kCount and kShare drawn from `rng`, one draw per chosen agent, among those that `eligible` (by agent)
+/// allows; kAll takes all, eligible or not; kLeader and kFollowers nobody. A share is one of all that match. Ascending.
+std::vector<std::uint32_t> resolve(const Selector& selector, const Topology& topology, Rng& rng,
+                                   const std::vector<bool>& eligible);
 
 /// The networks a firewall's `from`/`to` stands for: a zone's CIDR where only a zone is asked for, a given `cidr`
 /// itself, else one /32 per matching agent. `all` gives 0.0.0.0/0. Sorted, without duplicates.

@@ -2,60 +2,20 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <regex>
 
+#include "base/regex.h"
 #include "scenario/reader.h"
 
 namespace dcsim::scenario {
 
 namespace {
 
-// std::regex recurses on nesting and copies repeated groups: both are bounded before it sees a pattern.
 constexpr std::size_t kMaxPattern = 1000;
-constexpr int kMaxGroups = 20;
-constexpr std::size_t kMaxRepeats = 20;
 
 std::optional<std::string> regex_problem(const std::string& pattern) {
   if (pattern.size() > kMaxPattern) return fmt::format("it is longer than {} bytes", kMaxPattern);
-  int depth = 0;
-  std::size_t repeats = 0;
-  for (std::size_t i = 0; i < pattern.size(); ++i) {
-    if (pattern[i] == '\\')
-      ++i;
-    else if (pattern[i] == '(' && ++depth > kMaxGroups)
-      return fmt::format("its groups nest deeper than {}", kMaxGroups);
-    else if (pattern[i] == ')')
-      --depth;
-    else if (pattern[i] == '{' && ++repeats > kMaxRepeats)
-      return "it repeats too much";
-  }
-  try {
-    const std::regex compiled(pattern, std::regex::ECMAScript);
-    (void)compiled;
-  } catch (const std::regex_error& e) {
-    switch (e.code()) {
-      case std::regex_constants::error_paren:
-        return "a parenthesis has no partner";
-      case std::regex_constants::error_brack:
-        return "a bracket has no partner";
-      case std::regex_constants::error_brace:
-        return "a brace has no partner";
-      case std::regex_constants::error_badbrace:
-        return "a repeat count is not a range";
-      case std::regex_constants::error_escape:
-        return "an escape is unknown or trailing";
-      case std::regex_constants::error_badrepeat:
-        return "a `*`, `+` or `?` has nothing to repeat";
-      case std::regex_constants::error_range:
-        return "a range runs backwards";
-      case std::regex_constants::error_backref:
-        return "it refers to a group that does not exist";
-      case std::regex_constants::error_ctype:
-        return "a character class is unknown";
-      default:
-        return "it is too complex or malformed";
-    }
-  }
+  std::string why;
+  if (!Regex::compile(pattern, &why)) return why;
   return std::nullopt;
 }
 
@@ -75,7 +35,7 @@ std::optional<TextMatch> Reading::text_match(const Value& value, std::string_vie
   out.pattern = text.substr(1, text.size() - 2);
   if (const auto problem = regex_problem(out.pattern)) {
     error(code::kRegex, content->span(1, text.size() - 1),
-          fmt::format("{} is not a regular expression: {}", what, *problem), {}, "the syntax is ECMAScript's");
+          fmt::format("{} is not a regular expression: {}", what, *problem), {}, "the syntax is Go's (RE2): no look-around, no back-references");
     return std::nullopt;
   }
   return out;
@@ -85,18 +45,20 @@ void Reading::pick(const Value& value, Selector& out) {
   const std::string_view what = "`pick` of selector";
   if (!value.scalar()) return wrong_type(value, what, "one, all, leader, followers, a number or a percentage");
   const SpannedText content = text(value);
-  const std::vector<std::string_view> words = {"one", "all", "leader", "followers"};
+  const std::vector<std::string_view> words = {"one", "all", "leader", "followers"};  // as the language has them
   if (content.text == "one")
     out.pick = {Pick::Kind::kCount, 1, 0};
   else if (content.text == "all")
     out.pick = {};
-  else if (content.text == "leader")
-    out.pick = {Pick::Kind::kLeader, 0, 0};
-  else if (content.text == "followers")
-    out.pick = {Pick::Kind::kFollowers, 0, 0};
+  else if (content.text == "leader" || content.text == "followers")
+    error(code::kNoLeader, value.span(),
+          fmt::format("no Raft leader is modelled yet: `pick: {}` has nobody to pick", content.text), {},
+          "name the server, or pick: one");
   else if (!content.text.empty() && content.text.back() == '%') {
     const auto share = parse_percent(content.text);
     if (!share) return bad_unit(value, share.error, what, "20%");
+    if (*share.value == 0)
+      return error(code::kBadValue, value.span(), fmt::format("{}: `{}` chooses nobody", what, content.text));
     out.pick = {Pick::Kind::kShare, 0, *share.value};
   } else if (looks_numeric(content.text)) {
     if (const auto count = integer(value, what, 1, 0x7fffffff))

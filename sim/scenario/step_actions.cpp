@@ -100,10 +100,17 @@ void ScenarioReader::insert_rule(const Entry& entry, FirewallAction& action) {
   if (places > 1)
     r_.error(code::kConflict, entry.key_span(),
              "`position`, `before` and `after` of an inserted rule exclude one another");
-  if (rule.name.empty()) rule.name = fmt::format("inserted-{}", rules_[action.firewall].size() + 1);
-  if (!action.firewall.empty() && !add_rule(action.firewall, rule.name)) {
-    r_.error(code::kDuplicateName, rule.at,
-             fmt::format("`{}` already has a rule called `{}`", action.firewall, rule.name));
+  if (rule.name.empty()) {
+    const Firewall* firewall = topology_->firewall(action.firewall);
+    const auto inserted = std::count_if(rule_changes_.begin(), rule_changes_.end(), [&](const RuleChange& c) {
+      return c.inserts && c.firewall == action.firewall;
+    });
+    const std::size_t known = firewall != nullptr ? firewall->rules.size() : 0;
+    rule.name = fmt::format("inserted-{}", known + static_cast<std::size_t>(inserted) + 1);
+  }
+  if (!action.firewall.empty()) {
+    add_rule(action.firewall, rule.name);
+    rule_changes_.push_back({action.firewall, rule.name, step_, true, rule.at});
   }
   action.rule = std::move(rule);
 }
@@ -115,7 +122,10 @@ void ScenarioReader::find_rule(const SpannedText& text, FirewallAction& action) 
     action.firewall = text.text.substr(0, slash);
     action.rule_name = text.text.substr(slash + 1);
     const auto& known = rules_[action.firewall];
-    if (known.count(action.rule_name) != 0) return;
+    if (known.count(action.rule_name) != 0) {
+      rule_changes_.push_back({action.firewall, action.rule_name, step_, false, action.at});
+      return;
+    }
     const std::vector<std::string_view> names(known.begin(), known.end());
     r_.error(code::kUndefined, text.span(slash + 1, text.text.size()),
              fmt::format("unknown rule `{}` of firewall `{}`", action.rule_name, action.firewall),
@@ -136,6 +146,7 @@ void ScenarioReader::find_rule(const SpannedText& text, FirewallAction& action) 
              fmt::format("did you mean `{}/{}`?", owners[0], text.text));
   } else {
     action.firewall = owners.front();
+    rule_changes_.push_back({action.firewall, action.rule_name, step_, false, action.at});
   }
 }
 
@@ -153,13 +164,30 @@ PartitionAction ScenarioReader::partition_action(const Value& value) {
       r_.error(code::kBadValue, between->value.span(),
                fmt::format("a partition has two or more sides, not {}", sides.size()));
     }
+    check_sides(action.between);
   }
   if (const auto mode = reader.choice("mode")) action.mode = static_cast<PartitionAction::Mode>(*mode);
   if (const auto direction = reader.choice("direction"))
     action.direction = static_cast<PartitionAction::Direction>(*direction);
-  action.duration = reader.duration("duration");
+  action.duration = reader.lasting("duration");
   reader.done();
   return action;
+}
+
+/// Nobody stands on two sides of a cut. Sides with `pick` take their agents from the others when the step runs.
+void ScenarioReader::check_sides(const std::vector<Selector>& sides) {
+  std::unordered_map<std::uint32_t, std::size_t> side_of;
+  for (std::size_t i = 0; i < sides.size(); ++i) {
+    if (sides[i].pick.kind != Pick::Kind::kAll) continue;
+    for (const std::uint32_t agent : matching(sides[i], *topology_)) {
+      const auto [it, fresh] = side_of.emplace(agent, i);
+      if (fresh) continue;
+      r_.error(code::kConflict, sides[i].at,
+               fmt::format("`{}` would stand on two sides of this partition: `{}` and `{}`",
+                           topology_->agents[agent].full_name, sides[it->second].text, sides[i].text));
+      return;
+    }
+  }
 }
 
 ImpairAction ScenarioReader::impair_action(const Value& value) {
@@ -168,7 +196,7 @@ ImpairAction ScenarioReader::impair_action(const Value& value) {
   if (const auto link = reader.text("link")) impair_link(*link, action);
   action.overrides = read_link_overrides(reader);
   action.down = reader.boolean("down").value_or(false);
-  action.duration = reader.duration("duration");
+  action.duration = reader.lasting("duration");
   reader.done();
   if (action.overrides.distribution == Distribution::kTrace) {
     r_.error(code::kUnsupported, reader.key_span("distribution"), "`distribution: trace` is not supported yet", {},

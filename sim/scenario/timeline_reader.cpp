@@ -39,12 +39,16 @@ void ScenarioReader::read_timeline(MapReader& document) {
   }
   for (std::uint32_t i = 0; i < topology_->links.size(); ++i) links_.emplace(topology_->links[i].name, i);
   name_steps(items);
-  for (std::size_t i = 0; i < items.size(); ++i) read_step(items[i], s_.timeline[i]);
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    step_ = static_cast<std::uint32_t>(i);
+    read_step(items[i], s_.timeline[i]);
+  }
   check_cycles();
   check_times();
+  check_rules();
 }
 
-/// Names first: a step may wait for a later one.
+/// Names first: a step may wait for a later one, and delete a rule that a later one inserts.
 void ScenarioReader::name_steps(const std::vector<Value>& items) {
   s_.timeline.resize(items.size());
   for (std::size_t i = 0; i < items.size(); ++i) {
@@ -54,9 +58,10 @@ void ScenarioReader::name_steps(const std::vector<Value>& items) {
     Diagnostics unheard;  // read_step complains
     Reading quiet(unheard, r_.scope());
     for (const Entry& entry : quiet.entries(items[i], "step")) {
+      if (entry.name == "firewall") name_insert(entry.value, quiet);
       if (entry.name != "name" || !entry.value.scalar()) continue;
       step.name = quiet.text(entry.value).text;
-      step.at = entry.value.span();
+      step.at = place_of(items[i], entry.value.span());
     }
     if (step.name.empty()) continue;
     const auto [it, fresh] = steps_.emplace(step.name, static_cast<std::uint32_t>(i));
@@ -64,6 +69,20 @@ void ScenarioReader::name_steps(const std::vector<Value>& items) {
       r_.error(code::kDuplicateName, step.at, fmt::format("a second step is called `{}`", step.name),
                fmt::format("first at line {}", s_.timeline[it->second].at.line));
     }
+  }
+}
+
+/// The name that an insert gives its rule.
+void ScenarioReader::name_insert(const Value& action, Reading& quiet) {
+  if (!action.is(Node::Kind::kMap)) return;
+  for (const Entry& insert : quiet.entries(action, "firewall")) {
+    if (insert.name != "insert" || !insert.value.is(Node::Kind::kMap)) continue;
+    std::string rule, firewall = topology_->firewalls.size() == 1 ? topology_->firewalls.front().name : std::string();
+    for (const Entry& entry : quiet.entries(insert.value, "insert")) {
+      if (entry.name == "name" && entry.value.scalar()) rule = quiet.text(entry.value).text;
+      if (entry.name == "firewall" && entry.value.scalar()) firewall = quiet.text(entry.value).text;
+    }
+    if (!rule.empty() && topology_->firewall(firewall) != nullptr) add_rule(firewall, rule);
   }
 }
 
@@ -249,35 +268,42 @@ HostAction ScenarioReader::host_action(MapReader& step, std::string_view key, Ho
     action.agents = *agent;
   else if (reader.usable() && !reader.has("agents") && !step.has("agent"))
     r_.error(code::kMissingKey, entry->key_span(), fmt::format("missing key `agents` in {}: whose?", key));
-  action.duration = reader.duration("duration");
-  if (kind == HostAction::Kind::kClock) {
-    const auto signed_value = [&](const char* name, ValueType type, const char* example) -> const Entry* {
-      const Entry* e = reader.raw(name, type);
-      if (e != nullptr && !r_.quantity(e->value, reader.what(name), example)) return nullptr;
-      return e;
-    };
-    if (const Entry* e = signed_value("offset", ValueType::kSignedDuration, "-250ms")) {
-      const auto offset = parse_signed_duration(r_.text(e->value).text);
-      action.offset = offset.value;
-      if (!offset) r_.bad_unit(e->value, offset.error, reader.what("offset"), "-250ms, 2s");
-    }
-    if (const Entry* e = signed_value("drift", ValueType::kSignedPercent, "0.01%")) {
-      const auto drift = parse_signed_percent(r_.text(e->value).text);
-      action.drift = drift.value;
-      if (!drift) r_.bad_unit(e->value, drift.error, reader.what("drift"), "0.01%, -1%");
-    }
-  } else {
-    if (const Entry* e = reader.raw("factor", ValueType::kFactor)) {
-      if (const auto content = r_.quantity(e->value, reader.what("factor"), "4")) {
-        const auto factor = parse_factor(content->text);
-        action.factor_milli = factor.value;
-        if (!factor) r_.bad_unit(e->value, factor.error, reader.what("factor"), "4, 2.5");
-      }
-    }
-    action.latency = reader.duration("latency");
-  }
+  action.duration = reader.lasting("duration");
+  if (kind == HostAction::Kind::kClock)
+    read_clock(reader, action);
+  else
+    read_slowness(reader, action);
   reader.done();
   return action;
+}
+
+void ScenarioReader::read_clock(MapReader& reader, HostAction& action) {
+  const auto signed_value = [&](const char* name, ValueType type, const char* example) -> const Entry* {
+    const Entry* e = reader.raw(name, type);
+    if (e != nullptr && !r_.quantity(e->value, reader.what(name), example)) return nullptr;
+    return e;
+  };
+  if (const Entry* e = signed_value("offset", ValueType::kSignedDuration, "-250ms")) {
+    const auto offset = parse_signed_duration(r_.text(e->value).text);
+    action.offset = offset.value;
+    if (!offset) r_.bad_unit(e->value, offset.error, reader.what("offset"), "-250ms, 2s");
+  }
+  if (const Entry* e = signed_value("drift", ValueType::kSignedPercent, "0.01%")) {
+    const auto drift = parse_signed_percent(r_.text(e->value).text);
+    action.drift = drift.value;
+    if (!drift) r_.bad_unit(e->value, drift.error, reader.what("drift"), "0.01%, -1%");
+  }
+}
+
+void ScenarioReader::read_slowness(MapReader& reader, HostAction& action) {
+  if (const Entry* e = reader.raw("factor", ValueType::kFactor)) {
+    if (const auto content = r_.quantity(e->value, reader.what("factor"), "4")) {
+      const auto factor = parse_factor(content->text);
+      action.factor_milli = factor.value;
+      if (!factor) r_.bad_unit(e->value, factor.error, reader.what("factor"), "4, 2.5");
+    }
+  }
+  action.latency = reader.duration("latency");
 }
 
 /// `after` may not lead back to where it began.
@@ -309,15 +335,43 @@ void ScenarioReader::check_cycles() {
   }
 }
 
-/// Steps whose time is known and lies beyond the end never run.
+/// A rule's name may come back once the rule is deleted. Where the file does not tell the order, it may.
+void ScenarioReader::check_rules() {
+  std::map<std::pair<std::string, std::string>, std::vector<const RuleChange*>> by_rule;
+  for (const RuleChange& change : rule_changes_) by_rule[{change.firewall, change.rule}].push_back(&change);
+  for (auto& [key, changes] : by_rule) {
+    const bool deleted = std::any_of(changes.begin(), changes.end(), [](const RuleChange* c) { return !c->inserts; });
+    const bool ordered = std::all_of(changes.begin(), changes.end(), [&](const RuleChange* c) {
+      return times_[c->step] && !s_.timeline[c->step].every;
+    });
+    if (deleted && !ordered) continue;
+    if (ordered) {
+      std::stable_sort(changes.begin(), changes.end(),
+                       [&](const RuleChange* a, const RuleChange* b) { return *times_[a->step] < *times_[b->step]; });
+    }
+    const Firewall* firewall = topology_->firewall(key.first);
+    bool present = firewall != nullptr && std::any_of(firewall->rules.begin(), firewall->rules.end(),
+                                                      [&](const FirewallRule& r) { return r.name == key.second; });
+    for (const RuleChange* change : changes) {
+      if (change->inserts && present) {
+        r_.error(code::kDuplicateName, change->at,
+                 fmt::format("`{}` already has a rule called `{}`", key.first, key.second));
+      }
+      present = change->inserts;
+    }
+  }
+}
+
+/// Steps whose time is known and lies beyond the end never run, nor do those that end before they begin.
 void ScenarioReader::check_times() {
-  if (s_.duration.ns <= 0) return;
-  std::vector<std::optional<Duration>> known(s_.timeline.size());
+  std::vector<std::optional<Duration>>& known = times_;
+  known.resize(s_.timeline.size());
   for (std::size_t round = 0; round < 64; ++round) {
     bool changed = false;
     for (std::size_t i = 0; i < known.size(); ++i) {
       const Step& step = s_.timeline[i];
       std::optional<Duration> at = step.time;
+      if (!at && !step.after && !step.when && step.every) at = step.every;
       if (!at && step.after && step.after->step && known[*step.after->step]) {
         const Duration base = *known[*step.after->step];
         at = base.ns > Duration::max().ns - step.after->offset.ns ? Duration::max() : base + step.after->offset;
@@ -328,12 +382,13 @@ void ScenarioReader::check_times() {
     if (!changed) break;
   }
   for (std::size_t i = 0; i < known.size(); ++i) {
-    if (known[i] && *known[i] > s_.duration) {
-      r_.warn(code::kTooLate, s_.timeline[i].at,
-              s_.timeline[i].name.empty()
-                  ? "this step never runs: the scenario ends before"
-                  : fmt::format("step `{}` never runs: the scenario ends before", s_.timeline[i].name));
-    }
+    const Step& step = s_.timeline[i];
+    const std::string what = step.name.empty() ? "this step" : fmt::format("step `{}`", step.name);
+    const auto until = step.until ? known_time(*step.until) : std::nullopt;
+    if (known[i] && s_.duration.ns > 0 && *known[i] > s_.duration)
+      r_.warn(code::kTooLate, step.at, what + " never runs: the scenario ends before");
+    else if (known[i] && until && *until < *known[i])
+      r_.warn(code::kTooLate, step.until->at, what + " never runs: its `until` is over before");
   }
 }
 

@@ -10,6 +10,8 @@ namespace dcsim::scenario {
 
 namespace {
 
+constexpr std::uint64_t kMaxFabricLinks = 100'000;  // of one zone
+
 std::vector<std::string_view> names_of(const std::vector<Zone>& zones) {
   std::vector<std::string_view> out;
   for (const Zone& zone : zones) out.push_back(zone.name);
@@ -36,6 +38,7 @@ std::shared_ptr<Topology> TopologyReader::read(const Value& value, const std::ve
   read_datacenters(document);
   read_nat(document);
   allot();
+  check_nat();
   t_->index();
   read_links(document, link_sets);
   read_services(document);
@@ -84,7 +87,7 @@ void TopologyReader::warn_about(MapReader& reader, const LinkOverrides& link, bo
   } else if (trace != nullptr) {
     r_.warn(code::kNoEffect, trace->key_span(), "`trace` has no effect without `distribution: trace`");
   }
-  if (link.queue && !link.bandwidth && !default_link_.bandwidth) {
+  if (link.queue && !reader.has("bandwidth") && !default_link_.bandwidth) {
     r_.warn(code::kNoEffect, reader.key_span("queue"), "`queue` has no effect on a link without `bandwidth`");
   }
   reader.done();
@@ -107,6 +110,8 @@ void TopologyReader::read_zones(MapReader& document) {
     return r_.wrong_type(entry->value, document.what("zones"), "a map of zones", "write NAME: { cidr: 10.20.1.0/24 }");
   for (const Entry& zone : r_.entries(entry->value, "zones")) {
     if (zone.name.empty()) r_.error(code::kBadValue, zone.key_span(), "a zone's name is empty");
+    if (zone.name == "all")
+      r_.error(code::kBadValue, zone.key_span(), "`all` is no name for a zone: it selects every agent");
     read_zone(zone.name, zone.key_span(), zone.value);
   }
   if (t_->zones.empty()) r_.error(code::kMissingKey, entry->key_span(), "a topology needs a zone");
@@ -168,7 +173,21 @@ Fabric TopologyReader::read_fabric(const Value& value) {
     useless("k");
   if (fabric.k % 2 != 0)
     r_.error(code::kBadValue, reader.key_span("k"), fmt::format("`k` of a fat-tree must be even, got {}", fabric.k));
+  check_size(reader, fabric);
   return fabric;
+}
+
+/// A few digits in a file must not fill the memory with switches.
+void TopologyReader::check_size(MapReader& reader, const Fabric& fabric) {
+  const std::uint64_t k = fabric.k;
+  const bool tree = fabric.kind == Fabric::Kind::kFatTree;
+  const bool spine = fabric.kind == Fabric::Kind::kLeafSpine;
+  const std::uint64_t links = tree ? k * k * k / 2 : spine ? std::uint64_t{fabric.leaves} * fabric.spines : 0;
+  if (links <= kMaxFabricLinks) return;
+  r_.error(code::kLimit, reader.map().span(),
+           tree ? fmt::format("a fat-tree of k = {} has {} links between its switches, more than {}", k, links, kMaxFabricLinks)
+                : fmt::format("a fabric of {} leaves and {} spines has {} links between them, more than {}", fabric.leaves,
+                              fabric.spines, links, kMaxFabricLinks));
 }
 
 void TopologyReader::check_overlaps() {
@@ -228,7 +247,9 @@ void TopologyReader::read_nat(MapReader& document) {
     }
     if (!names.insert(nat.name).second)
       r_.error(code::kDuplicateName, nat.at, fmt::format("a second translation is called `{}`", nat.name));
+    bool placed = false;
     if (const auto zone = reader.text("at", ValueType::kName)) {
+      placed = t_->zone_index(zone->text).has_value();
       if (const auto index = t_->zone_index(zone->text))
         nat.zone = *index;
       else
@@ -238,14 +259,33 @@ void TopologyReader::read_nat(MapReader& document) {
     const auto outside = reader.ipv4("outside");
     const auto inside = reader.ipv4("inside");
     reader.done();
-    if (!outside || !inside) continue;
+    if (!outside || !inside || !placed) continue;
     nat.outside = *outside;
     nat.inside = *inside;
+    inside_at_.push_back(reader.entry("inside")->value.span());
     const auto [it, fresh] = taken_.emplace(outside->v4_value(), fmt::format("translation `{}`", nat.name));
     if (!fresh)
       r_.error(code::kAddress, reader.entry("outside")->value.span(),
                fmt::format("{} already belongs to {}", outside->text(), it->second));
     t_->nat.push_back(std::move(nat));
+  }
+}
+
+/// Who owns the inside addresses is known once all agents have theirs.
+void TopologyReader::check_nat() {
+  for (std::size_t i = 0; i < t_->nat.size(); ++i) {
+    const Nat& nat = t_->nat[i];
+    if (nat.zone >= t_->zones.size() || t_->zones[nat.zone].cidr.bits < 0) continue;  // has been reported
+    const Agent* owner = nullptr;
+    for (const Agent& agent : t_->agents) {
+      if (agent.address == nat.inside) owner = &agent;
+    }
+    if (owner != nullptr && owner->zone == nat.zone) continue;
+    r_.error(code::kAddress, inside_at_[i],
+             fmt::format("translation `{}`: no agent of zone `{}` has the address {}", nat.name, t_->zones[nat.zone].name,
+                         nat.inside.text()),
+             {},
+             owner != nullptr ? fmt::format("`{}` has it, in zone `{}`", owner->full_name, t_->zones[owner->zone].name) : "");
   }
 }
 

@@ -41,6 +41,7 @@ class TopologyReader {
   LinkAttributes read_attributes(const Value& value);
   void warn_about(MapReader& reader, const LinkOverrides& link, bool access);
   Fabric read_fabric(const Value& value);
+  void check_size(MapReader& reader, const Fabric& fabric);
 
   void read_datacenters(MapReader& document);
   AgentKind prevailing_kind(const Value& datacenters);
@@ -61,6 +62,7 @@ class TopologyReader {
   void read_firewall(const Value& value, std::size_t number);
   void read_dns(MapReader& document);
   void read_nat(MapReader& document);
+  void check_nat();
   void refuse_graph(MapReader& document);
 
   Reading& r_;
@@ -74,6 +76,7 @@ class TopologyReader {
   std::vector<LinkOverrides> link_overrides_;             ///< as given, parallel to t_->links
   std::unordered_map<std::uint32_t, std::string> taken_;  ///< address -> who has it
   std::vector<bool> placed_;
+  std::vector<SourceSpan> inside_at_;  ///< beside t_->nat: where its inside address stands
   std::set<std::string> agent_names_;
   std::map<std::string, SourceSpan> firewall_names_;
 };

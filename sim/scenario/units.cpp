@@ -147,7 +147,7 @@ Parsed<Duration> duration_of(std::string_view text, bool days) {
   if (text.empty()) return {{}, {"a duration is missing", {}}};
   if (bare_number(text)) return {{}, {fmt::format("`{}` has no unit", text), fmt::format("{}s", text)}};
   if (text[0] == '-') return {{}, {fmt::format("`{}` is negative", text), {}}};
-  constexpr auto kMax = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+  constexpr auto kMax = static_cast<std::uint64_t>(kLongestDuration.ns);
   std::uint64_t sum = 0;
   std::string corrected;
   bool unknown_unit = false;
@@ -178,7 +178,7 @@ Parsed<Duration> duration_of(std::string_view text, bool days) {
     corrected += fmt::format("{}{}", digits, unit);
     const auto part = scaled(*number, *factor, kMax);
     if (!part || *part > kMax - sum)
-      return {{}, {fmt::format("`{}` is more than can be counted in nanoseconds", text), {}}};
+      return {{}, {fmt::format("`{}` is longer than the 146 years (1281023h) that can be simulated", text), {}}};
     sum += *part;
   }
   if (unknown_unit) return {{}, {fmt::format("`{}` has the unknown unit `{}`", text, bad), corrected}};
@@ -343,6 +343,7 @@ Parsed<PortRange> parse_ports(std::string_view text) {
   if (!first || !last) return {{}, {fmt::format("`{}` is not a port", text), {}}};
   if (slash == std::string_view::npos)
     return {{}, {fmt::format("`{}` does not say tcp or udp", text), fmt::format("{}/tcp", text)}};
+  if (text.substr(slash + 1) == "icmp") return {{}, {fmt::format("`{}`: ICMP has no ports", text), {}}};
   if (*first.value > 65535 || *last.value > 65535) return {{}, {fmt::format("`{}` is beyond port 65535", text), {}}};
   if (*first.value > *last.value)
     return {{},

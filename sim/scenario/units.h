@@ -25,7 +25,7 @@ struct Parsed {
 };
 
 /// `500ms`, `1m30s`, `1.5h`, `5d`: numbers with units ns us µs ms s m h d, added up. Fractions are cut at the
-/// nanosecond. Never a bare number; at most about 292 years.
+/// nanosecond. Never a bare number; at most kLongestDuration.
 Parsed<Duration> parse_duration(std::string_view text);
 /// The same, with an optional leading sign.
 Parsed<Duration> parse_signed_duration(std::string_view text);
@@ -49,6 +49,9 @@ Parsed<std::int64_t> parse_integer(std::string_view text);
 Parsed<std::uint64_t> parse_unsigned(std::string_view text);
 /// `4`, `2.5`: thousandths, above 0, at most 10^6.
 Parsed<std::uint32_t> parse_factor(std::string_view text);
+
+/// Half of what an Instant can count (146 years): instants and durations may be added without a second thought.
+inline constexpr Duration kLongestDuration{std::int64_t{1} << 62};
 
 /// True for what looks like a number of any notation (`1`, `0x1f`, `1e3`, `.5`, `010`).
 bool looks_numeric(std::string_view text);

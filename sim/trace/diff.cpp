@@ -58,7 +58,16 @@ Difference first_difference(const Recording& a, const Recording& b) {
   Difference out;
   std::uint64_t from = 0;
   bool narrowed = false;
-  if (!a.checkpoints().empty() && !b.checkpoints().empty()) {
+  const auto first_a = a.at(0);
+  const auto first_b = b.at(0);
+  if (first_a && first_b && first_a->ev == static_cast<std::uint16_t>(Ev::kRunStart) && first_b->ev == first_a->ev && !same_record(a, *first_a, b, *first_b)) {
+    Record as_a = *first_b;
+    as_a.b = first_a->b;  // the seed
+    out.seeds = same_record(a, *first_a, b, as_a);
+  }
+  if (out.seeds) {
+    from = 1;  // the digests differ from here on, whatever the records do
+  } else if (!a.checkpoints().empty() && !b.checkpoints().empty()) {
     const std::size_t block = first_differing_checkpoint(a, b);
     from = std::uint64_t{block} * kBlockRecords;
     narrowed = true;
@@ -93,12 +102,15 @@ Difference first_difference(const Recording& a, const Recording& b) {
 
 std::string describe_difference(const Recording& a, const Recording& b, const Difference& difference,
                                 const std::string& name_a, const std::string& name_b) {
-  if (!difference.found) return fmt::format("No difference in {} records.\n", a.size());
+  std::string seeds;
+  if (difference.seeds) seeds = fmt::format("The seeds differ: {} and {}.\n", a.at(0)->b, b.at(0)->b);
+  if (!difference.found)
+    return seeds + fmt::format("No {}difference in {} records.\n", difference.seeds ? "other " : "", a.size());
   if (difference.not_kept) {
     return fmt::format("The runs differ within records {} to {}, of which the differing one was not kept.\n",
                        difference.number, difference.block_end - 1);
   }
-  std::string out = fmt::format("First difference: record {}\n", difference.number);
+  std::string out = seeds + fmt::format("First difference{}: record {}\n", difference.seeds ? " in what happened" : "", difference.number);
   for (const auto& [recording, name] : {std::pair(&a, &name_a), std::pair(&b, &name_b)}) {
     out += fmt::format("{}:\n", *name);
     const auto r = recording->at(difference.number);

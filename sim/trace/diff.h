@@ -11,6 +11,7 @@ namespace dcsim::trace {
 struct Difference {
   bool found = false;
   std::uint64_t number = 0;     ///< of the first differing record; where one run ends earlier, its size
+  bool seeds = false;           ///< the runs have different seeds, which their first records say; looked at from there on
   bool not_kept = false;        ///< the digests differ in this block, but the records that would show it were not kept
   std::uint64_t block_end = 0;  ///< with not_kept: the difference lies in [number, block_end)
   std::optional<std::uint64_t> common_ancestor;  ///< the latest record on both causal chains that is the same in both

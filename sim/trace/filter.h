@@ -16,7 +16,7 @@ namespace dcsim::trace {
 ///   since=T until=T the time window, as "90s", "1m30s" or seconds; until is exclusive
 ///   key=value  key!=value  key=~regex  key!~regex    on any field as `trace cat` shows it (also t, n, cause)
 ///   REGEX           found anywhere in "node event key=value ..."
-/// Regular expressions are ECMAScript's, found anywhere in the value.
+/// Regular expressions are base/regex.h's, found anywhere in the value.
 class Filter {
  public:
   Filter();

@@ -42,7 +42,7 @@ enum class AggregateFn : std::uint8_t {
 };
 enum class MatchOp : std::uint8_t { kEqual, kNotEqual, kMatches, kNotMatches };
 
-/// `label op "text"`. Regular expressions are ECMAScript's and match the whole value, as Prometheus' do.
+/// `label op "text"`. Regular expressions are base/regex.h's and match the whole value, as Prometheus' do.
 struct MatcherSpec {
   std::string label = {};
   MatchOp op = MatchOp::kEqual;

@@ -1,12 +1,8 @@
-// g++ 12 with sanitizers takes a member of libstdc++'s regex automaton for uninitialised.
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#endif
 #include "trace/pattern.h"
 
 #include <fmt/format.h>
 
-#include <regex>
+#include <utility>
 
 namespace dcsim::trace {
 namespace {
@@ -16,29 +12,20 @@ constexpr std::size_t kMaxSubject = 4096;
 
 }  // namespace
 
-struct Pattern::Compiled {
-  std::regex regex;
-};
-
 Result<Pattern> Pattern::compile(std::string_view text) {
   if (text.size() > kMaxPattern) return Error{fmt::format("a regular expression of more than {} bytes", kMaxPattern)};
+  std::string why;
+  auto regex = Regex::compile(text, &why);
+  if (!regex) return Error{fmt::format("`{}` is no regular expression: {}", text, why)};
   Pattern out;
-  try {
-    out.compiled_ = std::make_shared<const Compiled>(
-        Compiled{std::regex(text.begin(), text.end(), std::regex::ECMAScript | std::regex::optimize)});
-  } catch (const std::regex_error& e) {
-    return Error{fmt::format("`{}` is no regular expression: {}", text, e.what())};
-  }
+  out.regex_ = std::make_shared<const Regex>(std::move(*regex));
   return out;
 }
 
-bool Pattern::found_in(std::string_view subject) const {
-  subject = subject.substr(0, kMaxSubject);
-  return std::regex_search(subject.begin(), subject.end(), compiled_->regex);
-}
+bool Pattern::found_in(std::string_view subject) const { return regex_->matches(subject.substr(0, kMaxSubject)); }
 
 bool Pattern::matches(std::string_view subject) const {
-  return subject.size() <= kMaxSubject && std::regex_match(subject.begin(), subject.end(), compiled_->regex);
+  return subject.size() <= kMaxSubject && regex_->matches_whole(subject);
 }
 
 }  // namespace dcsim::trace

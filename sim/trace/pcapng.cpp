@@ -77,8 +77,8 @@ std::uint8_t protocol_number(const CapturedPacket& p, bool v4) {
   }
 }
 
-std::size_t transport_header(Proto proto) {
-  return proto == Proto::kTcp ? kTcpBytes : proto == Proto::kIcmp ? kIcmpBytes : kUdpBytes;
+std::size_t transport_header(const CapturedPacket& p) {
+  return p.proto == Proto::kTcp ? kTcpBytes + p.option_bytes : p.proto == Proto::kIcmp ? kIcmpBytes : kUdpBytes;
 }
 
 /// A locally administered unicast address that tells the IP address it stands for.
@@ -90,15 +90,16 @@ void mac(Buffer& out, const Address& address) {
 
 void transport(Buffer& out, const CapturedPacket& p, ByteView payload, const Addresses& a) {
   const std::size_t start = out.size();
-  const std::size_t length = transport_header(p.proto) + payload.size();
+  const std::size_t length = transport_header(p) + payload.size();
   std::size_t checksum_at = 0;
   if (p.proto == Proto::kTcp) {
     be16(out, p.src.port), be16(out, p.dst.port), be32(out, p.seq), be32(out, p.ack);
-    out.push_back(5 << 4);
+    out.push_back(static_cast<std::uint8_t>((5 + p.option_bytes / 4) << 4));
     out.push_back(p.flags);
     be16(out, p.window);
     checksum_at = out.size();
     be16(out, 0), be16(out, 0);
+    put(out, ByteView(p.options).first(p.option_bytes));
   } else if (p.proto == Proto::kIcmp) {
     out.push_back(p.icmp_type);
     out.push_back(p.icmp_code);
@@ -147,11 +148,12 @@ void ip_header(Buffer& out, const CapturedPacket& p, const Addresses& a, std::si
 
 Buffer ip_packet(const CapturedPacket& p) {
   const Addresses a = addresses_of(p);
-  const std::size_t room = kMaxIp - (a.v4 ? kIpv4Bytes : 0) - transport_header(p.proto);
+  const std::size_t room = kMaxIp - (a.v4 ? kIpv4Bytes : 0) - transport_header(p);
   const ByteView payload = p.payload.view().first(std::min(p.payload.size(), room));
   Buffer out;
-  out.reserve(kIpv6Bytes + kTcpBytes + payload.size());
-  ip_header(out, p, a, transport_header(p.proto) + payload.size());
+  DCSIM_CHECK(p.option_bytes % 4 == 0 && p.option_bytes <= p.options.size());
+  out.reserve(kIpv6Bytes + kTcpBytes + p.options.size() + payload.size());
+  ip_header(out, p, a, transport_header(p) + payload.size());
   transport(out, p, payload, a);
   return out;
 }

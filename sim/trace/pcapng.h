@@ -1,4 +1,5 @@
 #pragma once
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -26,6 +27,8 @@ struct CapturedPacket {
   std::uint32_t ack = 0;         ///< TCP
   std::uint8_t flags = 0;        ///< TCP: FIN 1, SYN 2, RST 4, PSH 8, ACK 16
   std::uint16_t window = 65535;  ///< TCP
+  std::array<std::uint8_t, 40> options = {};  ///< TCP options as on the wire
+  std::uint8_t option_bytes = 0;              ///< how many of them there are: a multiple of 4
   std::uint8_t icmp_type = 0;    ///< ICMP (ICMPv6 between IPv6 addresses)
   std::uint8_t icmp_code = 0;
   Bytes payload = {};        ///< of UDP or TCP; after the 8-byte header of ICMP

@@ -10,10 +10,6 @@ using T = FieldType;
 using S = Slot;
 
 constexpr std::string_view kProtos[] = {"none", "udp", "tcp", "icmp"};
-constexpr std::string_view kDropReasons[] = {"none",      "firewall",   "queue-full",  "link-loss",   "link-down",
-                                             "mtu",       "no-route",   "no-listener", "host-down",   "host-paused",
-                                             "partition", "checksum",   "tcp-reset",   "buffer-full", "ttl",
-                                             "malformed", "not-for-us", "rate-limit",  "self"};
 constexpr std::string_view kRejects[] = {"none",
                                          "tcp-reset",
                                          "icmp-port-unreachable",
@@ -100,7 +96,7 @@ constexpr KindSpec named(std::string_view n, std::string_view a, std::string_vie
   return spec;
 }
 
-constexpr FieldSpec kWhy = choice("reason", S::kBTop, kDropReasons);
+constexpr FieldSpec kWhy = choice("reason", S::kBTop, kDropReasonNames);
 
 /// The row order is Ev's.
 constexpr KindSpec kKinds[] = {
@@ -198,13 +194,17 @@ constexpr KindSpec kKinds[] = {
      "a partition ends"},
     named("impair", "link", "what", "", "a link gets worse"),
     named("impair-end", "link", "what", "", "a link is as before"),
-    {"clock", {name("what", S::kA), {"shift", T::kDuration, S::kD, {}, false}}, "an agent's clock is moved"},
+    {"clock",
+     {name("what", S::kA), {"shift", T::kDuration, S::kD, {}, false}, opt("drift_per_s", S::kB, T::kDuration)},
+     "an agent's clock is moved, or runs fast or slow"},
     {"slow", {name("what", S::kA), num("permille", S::kB)}, "an agent's processor or disk slows down"},
     {"expectation",
      {name("name", S::kA), choice("verdict", S::kX, kVerdicts), name("detail", S::kBLo)},
      "an expectation is decided"},
     named("check-violation", "checker", "detail", "", "an invariant of the world is broken"),
     {"note", {name("text", S::kA), opt("number", S::kB)}, "a remark"},
+    named("clock-end", "what", "", "", "an agent's clock runs as before"),
+    named("slow-end", "what", "", "", "an agent's processor or disk is as quick as before"),
 };
 static_assert(std::size(kKinds) == kEvCount);
 constexpr KindSpec kUnknown{"unknown", {}, "not a kind of this version"};

@@ -5,6 +5,7 @@
 #include <span>
 #include <string_view>
 
+#include "base/drop_reason.h"
 #include "base/ids.h"
 #include "base/time.h"
 
@@ -88,38 +89,21 @@ enum class Ev : std::uint16_t {
   kHeal,             ///< the same
   kImpair,           ///< a link, b.lo what
   kImpairEnd,        ///< the same
-  kClock,            ///< a what, d shift
+  kClock,            ///< a what, b drift per second, d shift
   kSlow,             ///< a what (cpu, disk), b factor in thousandths
   // -- verdicts
   kExpectation,     ///< x Verdict, a name, b.lo detail
   kCheckViolation,  ///< a checker, b.lo detail
   kNote,            ///< a text, b number: anything without a kind of its own
+  // -- ends of faults at one agent
+  kClockEnd,  ///< a what
+  kSlowEnd,   ///< a what (cpu, disk)
   kCount_
 };
 inline constexpr std::size_t kEvCount = static_cast<std::size_t>(Ev::kCount_);
 
 enum class Proto : std::uint16_t { kNone, kUdp, kTcp, kIcmp };
-enum class DropReason : std::uint16_t {
-  kNone,
-  kFirewall,
-  kQueueFull,
-  kLinkLoss,
-  kLinkDown,
-  kMtu,
-  kNoRoute,
-  kNoListener,
-  kHostDown,
-  kHostPaused,
-  kPartition,
-  kChecksum,
-  kTcpReset,
-  kBufferFull,
-  kTtl,
-  kMalformed,
-  kNotForUs,
-  kRateLimit,
-  kSelf
-};
+using dcsim::DropReason;
 enum class RejectWith : std::uint16_t { kNone, kTcpReset, kIcmpPort, kIcmpHost, kIcmpNet, kIcmpAdmin };
 enum class SocketError : std::uint16_t {
   kNone,

@@ -18,6 +18,7 @@ enum class Series : std::uint16_t {
   // Serf
   kSerfMemberJoin,
   kSerfMemberLeave,
+  kSerfMemberLeft,
   kSerfMemberFailed,
   kSerfMemberUpdate,
   kSerfMemberReap,

@@ -53,7 +53,7 @@ bool parse_number(std::string_view text, std::int64_t& out) {
 constexpr std::size_t kMaxLines = 200;    // of a story
 constexpr std::size_t kMaxPackets = 400;  // visited for the fates of one step
 constexpr int kMaxDepth = 10;             // of answers and relays
-constexpr int kMaxJumps = 8;              // from an accusation to its accuser
+constexpr int kMaxJumps = 64;             // from an accusation to its origin
 
 /// Why a member failed, told from the end to the beginning.
 class Story {
@@ -63,17 +63,17 @@ class Story {
   std::string tell(std::uint64_t number) {
     end_ = recording_.at(number)->t;
     for (int jump = 0; jump <= kMaxJumps; ++jump) {
-      const auto accuser = chain(number);
-      if (!accuser) break;
-      line(1, fmt::format("told by {}, whose own reason was:", accuser->second));
-      number = accuser->first;
+      const auto origin = chain(number);
+      if (!origin) break;
+      line(1, origin->second);
+      number = origin->first;
     }
     out_ += blame();
     return std::move(out_);
   }
 
  private:
-  using Jump = std::pair<std::uint64_t, std::string>;
+  using Jump = std::pair<std::uint64_t, std::string>;  // where the story goes on, and how it got there
   using Culprit = std::tuple<std::string, std::string, std::string>;  // what, name, rule
 
   void line(std::size_t indent, std::string_view text) {
@@ -86,7 +86,8 @@ class Story {
     out_ += '\n';
   }
 
-  /// Tells the causes of `number`. Where one was an accusation by another member, stops and returns its reason there.
+  /// Tells the causes of `number`. Where one was an accusation that came from another member, stops and returns its
+  /// reason there.
   std::optional<Jump> chain(std::uint64_t number) {
     std::size_t indent = 0;
     for (const std::uint64_t n : causes_.chain(number)) {
@@ -197,17 +198,43 @@ class Story {
         return std::nullopt;
     }
     const std::string by = field(r, "by");
+    if (by.empty()) return std::nullopt;
+    if (is_node(r, by)) return merged_from(r);
+    if (const auto n = last_accusation(number, by, r)) return Jump{*n, fmt::format("told by {}, whose own reason was:", by)};
+    return std::nullopt;
+  }
+
+  /// What a push/pull says of a suspect or dead member becomes a suspicion of who merges it (memberlist state.go
+  /// mergeState): the one to ask is the sender of the state.
+  std::optional<Jump> merged_from(const Record& r) const {
+    if (static_cast<Ev>(r.ev) != Ev::kSuspect || r.cause == 0) return std::nullopt;
+    const auto delivered = recording_.at(r.cause - 1);
+    if (!delivered || static_cast<Ev>(delivered->ev) != Ev::kPacketDelivered || delivered->cause == 0) return std::nullopt;
+    if (delivered->x != static_cast<std::uint16_t>(Proto::kTcp)) return std::nullopt;
+    const std::string_view sender = recording_.text(static_cast<std::uint32_t>(delivered->b));
+    const auto n = last_accusation(delivered->cause - 1, sender, r);
+    if (!n) return std::nullopt;
+    return Jump{*n, fmt::format("merged from the state of {}, whose own reason was:", sender)};
+  }
+
+  /// The last time before record `number` that `by` held the member of `r` suspect or dead.
+  std::optional<std::uint64_t> last_accusation(std::uint64_t number, std::string_view by, const Record& r) const {
     const std::string member = field(r, "member");
-    if (by.empty() || is_node(r, by)) return std::nullopt;
     const std::string pool = field(r, "pool");
     for (std::uint64_t n = number; n-- > 0;) {
       const auto other = recording_.at(n);
       if (!other) continue;
       const auto ev = static_cast<Ev>(other->ev);
       if (ev != Ev::kSuspect && ev != Ev::kProbeFailed && ev != Ev::kDeadDeclared) continue;
-      if (is_node(*other, by) && field(*other, "member") == member) return Jump{n, by};
+      if (is_node(*other, by) && field(*other, "member") == member && same_pool(*other, pool)) return n;
     }
     return std::nullopt;
+  }
+
+  /// A segment is "segment:X" at a server and "lan" at its clients.
+  bool same_pool(const Record& r, std::string_view pool) const {
+    const std::string other = field(r, "pool");
+    return other == pool || other == "lan" || pool == "lan";
   }
 
   /// The node of a record is called `name`, or "NAME.dc".

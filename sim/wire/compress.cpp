@@ -58,16 +58,13 @@ bool Compressor::compress_if_shorter(ByteView message, Buffer& out) {
   return true;
 }
 
-bool read_compress(Reader& r, ByteView& lzw) {
-  lzw = {};
-  std::uint8_t algorithm = 0;
-  r.fields([&](std::string_view name) {
-    if (name == "Algo") return algorithm = r.u8(), true;
-    if (name == "Buf") return lzw = r.bytes().data, true;
+bool read_compress(Reader& r, CompressBody& body) {
+  body = {};
+  return r.fields([&](std::string_view name) {
+    if (name == "Algo") return body.algorithm = r.u8(), true;
+    if (name == "Buf") return body.buf = r.bytes().data, true;
     return false;
   });
-  if (r.ok() && algorithm != 0) r.fail();
-  return r.ok();
 }
 
 Decompressor::Outcome Decompressor::run(ByteView lzw, std::size_t limit, Buffer& out) {
@@ -75,13 +72,14 @@ Decompressor::Outcome Decompressor::run(ByteView lzw, std::size_t limit, Buffer&
   const LzwDecoder::Outcome outcome = lzw_.decode(lzw, limit, out);
   if (outcome == LzwDecoder::Outcome::kDone) return Outcome::kDone;
   out.resize(before);
+  if (outcome == LzwDecoder::Outcome::kTruncated) return Outcome::kShort;
   return outcome == LzwDecoder::Outcome::kTooLong ? Outcome::kTooLarge : Outcome::kBad;
 }
 
 Decompressor::Outcome Decompressor::decompress(ByteView body, std::size_t limit, Buffer& out) {
   Reader r(body);
-  ByteView lzw;
-  return read_compress(r, lzw) ? run(lzw, limit, out) : Outcome::kBad;
+  CompressBody read;
+  return read_compress(r, read) && read.algorithm == 0 ? run(read.buf, limit, out) : Outcome::kBad;
 }
 
 Decompressor::Outcome Decompressor::decompress_lzw(ByteView lzw, std::size_t limit, Bytes& plain) {

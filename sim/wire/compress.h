@@ -34,7 +34,8 @@ class Decompressor {
 
   enum class Outcome : std::uint8_t {
     kDone,
-    kBad,       ///< malformed body or LZW stream, or an unknown algorithm
+    kBad,       ///< malformed body, a code that LZW does not know yet, or an unknown algorithm
+    kShort,     ///< the LZW bytes end before their end code
     kTooLarge,  ///< more than `limit` bytes would come out
   };
   /// Appends the plain bytes to `out`; on failure `out` is as before. Does not use the memo.
@@ -50,8 +51,12 @@ class Decompressor {
   DecompressionMemo* memo_;
 };
 
-/// Reads a compress body and finds its LZW bytes; false if it is cut short (`r.status()` tells), malformed, or names
-/// another algorithm than LZW.
-bool read_compress(Reader& r, ByteView& lzw);
+/// A compress body: util.go knows one algorithm, 0 = LZW.
+struct CompressBody {
+  std::uint8_t algorithm = 0;
+  ByteView buf;  ///< points into what was read
+};
+/// False if it is cut short (`r.status()` tells) or malformed.
+bool read_compress(Reader& r, CompressBody& body);
 
 }  // namespace dcsim::wire

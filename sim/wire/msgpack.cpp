@@ -274,4 +274,22 @@ std::uint64_t Reader::skip_one() {
   return 0;
 }
 
+Reader::Status ValueScanner::scan(ByteView value) {
+  while (values_ > 0) {
+    if (done_ == value.size()) {
+      missing_ = values_;
+      return Reader::Status::kShort;
+    }
+    Reader r(value.subspan(done_));
+    const std::uint64_t contained = r.skip_one();
+    if (!r.ok()) {
+      missing_ = r.missing();
+      return r.status();
+    }
+    done_ += r.position();
+    values_ += contained - 1;
+  }
+  return Reader::Status::kOk;
+}
+
 }  // namespace dcsim::wire

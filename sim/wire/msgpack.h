@@ -168,6 +168,7 @@ class Reader {
   }
 
  private:
+  friend class ValueScanner;
   std::size_t left() const { return static_cast<std::size_t>(end_ - p_); }
   bool need(std::size_t n) {
     if (left() >= n) return true;
@@ -209,6 +210,25 @@ class Reader {
   const std::uint8_t* end_;
   std::size_t missing_ = 0;
   Status status_ = Status::kOk;
+};
+
+/// Finds the end of one value that arrives in pieces: it remembers how far it came, so pieces of any size cost time
+/// linear in the bytes. Constant memory.
+class ValueScanner {
+ public:
+  /// `value`: the bytes from the value's beginning, at least as many as last time. kOk: the value is size() bytes long.
+  Reader::Status scan(ByteView value);
+  std::size_t size() const { return done_; }
+  /// After kShort: so many bytes at least are missing.
+  std::size_t missing() const { return missing_; }
+  /// Values still to come, as claimed so far; each takes a byte at least.
+  std::uint64_t pending() const { return values_; }
+  void reset() { *this = {}; }
+
+ private:
+  std::size_t done_ = 0;
+  std::uint64_t values_ = 1;
+  std::size_t missing_ = 0;
 };
 
 }  // namespace dcsim::wire

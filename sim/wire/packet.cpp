@@ -207,7 +207,7 @@ bool PacketReader::open_compress(ByteView body, std::size_t depth, PacketItem& i
   const Decompressor::Outcome outcome = decompressor_.decompress(body, kMaxUnpacked - unpacked_bytes_, plain);
   ++unpacked_used_;  // used up even on failure: bounds the work of one datagram
   if (outcome == Decompressor::Outcome::kTooLarge) return drop(item, PacketDrop::kTooLarge);
-  if (outcome == Decompressor::Outcome::kBad) return drop(item, PacketDrop::kBadCompress);
+  if (outcome != Decompressor::Outcome::kDone) return drop(item, PacketDrop::kBadCompress);
   unpacked_bytes_ += plain.size();
   pending_ = plain;
   pending_depth_ = depth + 1;

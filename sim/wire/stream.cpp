@@ -16,6 +16,7 @@ struct Look {
   StreamStatus status = StreamStatus::kComplete;
   StreamError error = StreamError::kNone;
   std::size_t wanted = 0;  ///< with kNeedMore: useless to look again before so many bytes are there
+  std::uint8_t algorithm = 0;  ///< with kUnknownAlgorithm
 
   static Look more(std::size_t wanted) { return {StreamStatus::kNeedMore, StreamError::kNone, wanted}; }
   static Look refused(StreamError error) { return {StreamStatus::kRefused, error, 0}; }
@@ -99,20 +100,23 @@ Look parse_bare(ByteView frame, StreamWorkspace& ws, StreamFrame& out) {
 
 Look parse_compressed(ByteView frame, StreamWorkspace& ws, StreamFrame& out) {
   Reader r(frame.subspan(1));
-  ByteView lzw;
-  if (!read_compress(r, lzw)) {
-    if (r.status() != Reader::Status::kShort || r.position() - lzw.size() > kMaxValue) {
+  CompressBody body;
+  if (!read_compress(r, body)) {
+    if (r.status() != Reader::Status::kShort || r.position() - body.buf.size() > kMaxValue) {
       return Look::refused(StreamError::kBadCompress);
     }
     const std::size_t wanted = frame.size() + r.missing();
     return wanted > kMaxDecompressed ? Look::refused(StreamError::kTooLarge) : Look::more(wanted);
   }
+  if (body.algorithm != 0) return {StreamStatus::kRefused, StreamError::kUnknownAlgorithm, 0, body.algorithm};
   Bytes plain;
-  switch (ws.decompressor.decompress_lzw(lzw, kMaxDecompressed, plain)) {
+  switch (ws.decompressor.decompress_lzw(body.buf, kMaxDecompressed, plain)) {
     case Decompressor::Outcome::kDone:
       break;
     case Decompressor::Outcome::kBad:
-      return Look::refused(StreamError::kBadCompress);
+      return Look::refused(StreamError::kBadLzw);
+    case Decompressor::Outcome::kShort:
+      return Look::refused(StreamError::kShortLzw);
     case Decompressor::Outcome::kTooLarge:
       return Look::refused(StreamError::kTooLarge);
   }
@@ -124,7 +128,7 @@ Look parse_compressed(ByteView frame, StreamWorkspace& ws, StreamFrame& out) {
   }
   ws.read = false;
   ws.plain = std::move(plain);
-  if (ws.plain.empty()) return Look::refused(StreamError::kBadCompress);
+  if (ws.plain.empty()) return Look::refused(StreamError::kEmptyFrame);
   const MessageType inner = type_of(ws.plain);
   if (inner == MessageType::kCompress || inner == MessageType::kEncrypt) return Look::refused(StreamError::kNested);
   out.compressed = true;
@@ -163,6 +167,16 @@ std::string_view name_of(StreamError error) {
       return "encrypted_too_long";
     case StreamError::kBadCompress:
       return "bad_compress";
+    case StreamError::kCutCompress:
+      return "cut_compress";
+    case StreamError::kUnknownAlgorithm:
+      return "unknown_algorithm";
+    case StreamError::kBadLzw:
+      return "bad_lzw";
+    case StreamError::kShortLzw:
+      return "short_lzw";
+    case StreamError::kEmptyFrame:
+      return "empty_frame";
     case StreamError::kTooLarge:
       return "too_large";
     case StreamError::kNested:
@@ -178,8 +192,19 @@ std::string_view name_of(StreamError error) {
 }
 
 bool answered_with_err(StreamError error) {
-  return error == StreamError::kEncryptedTooLong || error == StreamError::kBadCompress ||
-         error == StreamError::kTooLarge;
+  switch (error) {
+    case StreamError::kEncryptedTooLong:
+    case StreamError::kBadCompress:
+    case StreamError::kCutCompress:
+    case StreamError::kUnknownAlgorithm:
+    case StreamError::kBadLzw:
+    case StreamError::kShortLzw:
+    case StreamError::kEmptyFrame:
+    case StreamError::kTooLarge:
+      return true;
+    default:
+      return false;
+  }
 }
 
 std::string_view text_of(StreamError error) {
@@ -187,6 +212,8 @@ std::string_view text_of(StreamError error) {
     case StreamError::kNone:
       return "";
     case StreamError::kTruncated:
+    case StreamError::kCutCompress:
+    case StreamError::kShortLzw:
       return "unexpected EOF";
     case StreamError::kBadLabel:
       return "cannot decode label; stream has been truncated or label is empty";
@@ -200,8 +227,14 @@ std::string_view text_of(StreamError error) {
       return "remote node state is larger than limit (20971520)";
     case StreamError::kBadCompress:
       return "failed to decompress payload";
+    case StreamError::kUnknownAlgorithm:
+      return "cannot decompress unknown algorithm";
+    case StreamError::kBadLzw:
+      return "lzw: invalid code";
+    case StreamError::kEmptyFrame:
+      return "decompressed message is empty";
     case StreamError::kTooLarge:
-      return "decompressed payload is larger than limit (41943040)";
+      return "decompressed message is larger than limit (41943040)";
     case StreamError::kNested:
       return "received invalid msgType inside a compressed payload";
     case StreamError::kBadBody:
@@ -226,6 +259,7 @@ void StreamParser::reset() {
   start_ = checked_ = wanted_ = 0;
   entries_ = kNoHeader;
   user_state_ = 0;
+  algorithm_ = 0;
   stage_ = Stage::kLabel;
   status_ = StreamStatus::kNeedMore;
   error_ = StreamError::kNone;
@@ -270,6 +304,11 @@ StreamStatus StreamParser::advance(StreamWorkspace& ws, StreamFrame& frame) {
 
 StreamStatus StreamParser::advance_encrypted(StreamFrame& frame) {
   const ByteView in = body();
+  if (encrypted_ == Encrypted::kRefused) {
+    begin_frame(frame);
+    frame.type = MessageType::kEncrypt;
+    return StreamStatus::kComplete;
+  }
   if (in.size() < kEncryptedHeader) return wanted_ = kEncryptedHeader, StreamStatus::kNeedMore;
   const std::size_t length = std::size_t{in[1]} << 24 | std::size_t{in[2]} << 16 | std::size_t{in[3]} << 8 | in[4];
   if (length > kMaxPushPullBytes) return refuse(StreamError::kEncryptedTooLong);
@@ -319,6 +358,7 @@ void StreamParser::begin_frame(StreamFrame& frame) const {
 StreamStatus StreamParser::parse_all(StreamWorkspace& ws, StreamFrame& frame) {
   begin_frame(frame);
   const Look look = parse_plain(body(), ws, frame);
+  algorithm_ = look.algorithm;
   if (look.status == StreamStatus::kRefused) return refuse(look.error);
   if (look.status == StreamStatus::kNeedMore) wanted_ = look.wanted;
   return look.status;
@@ -327,7 +367,16 @@ StreamStatus StreamParser::parse_all(StreamWorkspace& ws, StreamFrame& frame) {
 StreamStatus StreamParser::finish() {
   if (status_ != StreamStatus::kNeedMore) return status_;
   const bool clean = buffer_.size() == start_ && wanted_ == 0;
-  return refuse(clean ? StreamError::kNone : StreamError::kTruncated);
+  return refuse(clean ? StreamError::kNone : cut_in_compress() ? StreamError::kCutCompress : StreamError::kTruncated);
+}
+
+// What is missing is the rest of a value that was begun, rather than a value.
+bool StreamParser::cut_in_compress() const {
+  const ByteView in = body();
+  if (stage_ != Stage::kFrame || in.empty() || type_of(in) != MessageType::kCompress) return false;
+  Reader r(in.subspan(1));
+  CompressBody read;
+  return !read_compress(r, read) && !r.rest().empty();
 }
 
 void append_push_pull(bool join, std::span<const PushNodeState> nodes, ByteView user_state, Buffer& out,

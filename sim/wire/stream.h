@@ -10,7 +10,7 @@
 
 namespace dcsim::wire {
 
-/// Why a stream's frame was refused (memberlist net.go: readStream, readRemoteState, readUserMsg).
+/// Why a stream's frame was refused (memberlist net.go: readStream, decompressBuffer, readRemoteState, readUserMsg).
 enum class StreamError : std::uint8_t {
   kNone,
   kTruncated,  ///< the peer closed inside a frame
@@ -19,8 +19,13 @@ enum class StreamError : std::uint8_t {
   kDoubleLabel,
   kUnknownType,       ///< not a type, or not one that a stream may carry
   kEncryptedTooLong,  ///< encrypted frame over 20 MiB
-  kBadCompress,
-  kTooLarge,  ///< a compressed or decompressed frame, or the entries of a bare one, over 40 MiB
+  kBadCompress,       ///< the compress message itself is malformed
+  kCutCompress,       ///< the peer closed in the middle of a value of a compress message, not between two
+  kUnknownAlgorithm,
+  kBadLzw,      ///< a code that the table does not hold
+  kShortLzw,    ///< ends before its end code
+  kEmptyFrame,  ///< nothing was compressed
+  kTooLarge,    ///< a compressed or decompressed frame, or the entries of a bare one, over 40 MiB
   kNested,    ///< a compressed frame holds another layer
   kBadBody,
   kTooManyNodes,      ///< node count negative or over 1 048 576
@@ -28,10 +33,17 @@ enum class StreamError : std::uint8_t {
 };
 inline constexpr std::size_t kStreamErrorCount = static_cast<std::size_t>(StreamError::kUserStateTooLong) + 1;
 std::string_view name_of(StreamError error);
-/// True if the responder answers with an `err` message before it closes; else it closes in silence.
+/// True if the responder answers with an `err` message before it closes; else it closes in silence. kCutCompress is
+/// noticed, and answered, by go-msgpack 0.5.x only: 2.x takes every end of the connection for a clean one.
 bool answered_with_err(StreamError error);
-/// The text of that answer, or of the log line.
+/// The text of that answer, or of the log line, as memberlist 0.5.4 and later word it. kUnknownAlgorithm lacks the number.
 std::string_view text_of(StreamError error);
+
+/// What becomes of an encrypted frame. memberlist reads the rest of it only if it has a key.
+enum class Encrypted : std::uint8_t {
+  kCollected,  ///< complete when all of it is there
+  kRefused,    ///< complete with its first byte; there is nothing to look at
+};
 
 /// One complete frame. `type` says which members are set; views live as the parser documents.
 struct StreamFrame {
@@ -80,15 +92,19 @@ class StreamParser {
  public:
   /// `inbound`: this side accepted the connection, so a label header may come and the policy applies. Replies carry no
   /// label. The policy's text must outlive the parser.
-  StreamParser(bool inbound, LabelPolicy policy) : policy_(policy), inbound_(inbound) {}
+  StreamParser(bool inbound, LabelPolicy policy, Encrypted encrypted = Encrypted::kCollected)
+      : policy_(policy), inbound_(inbound), encrypted_(encrypted) {}
 
   /// Adds bytes; once the status is no longer kNeedMore further bytes are ignored (one frame per direction).
   StreamStatus feed(ByteView bytes, StreamWorkspace& ws, StreamFrame& frame);
-  /// The peer closed: kTruncated if inside a frame; nothing received is a clean end (error kNone, status kRefused).
+  /// The peer closed: kTruncated or kCutCompress if inside a frame; nothing received is a clean end (error kNone, status
+  /// kRefused).
   StreamStatus finish();
 
   StreamStatus status() const { return status_; }
   StreamError error() const { return error_; }
+  /// With kUnknownAlgorithm: which.
+  std::uint8_t algorithm() const { return algorithm_; }
   /// Bytes received and kept.
   std::size_t buffered() const { return buffer_.size(); }
   /// Ready for another connection, keeping the capacity.
@@ -100,6 +116,7 @@ class StreamParser {
 
   ByteView body() const { return ByteView(buffer_).subspan(start_); }
   StreamStatus refuse(StreamError error);
+  bool cut_in_compress() const;
   bool take_label();
   StreamStatus advance(StreamWorkspace& ws, StreamFrame& frame);
   StreamStatus advance_encrypted(StreamFrame& frame);
@@ -116,6 +133,8 @@ class StreamParser {
   std::int64_t entries_ = kNoHeader;  // push/pull: entries still to come
   std::size_t user_state_ = 0;
   bool inbound_;
+  Encrypted encrypted_;
+  std::uint8_t algorithm_ = 0;
   Stage stage_ = Stage::kLabel;
   StreamStatus status_ = StreamStatus::kNeedMore;
   StreamError error_ = StreamError::kNone;

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/bytes.h"
 #include "base/check.h"
 
 using namespace dcsim;
@@ -133,4 +134,19 @@ TEST_CASE("cidr: what is no network") {
     CAPTURE(text);
     CHECK_FALSE(Cidr::parse(text).has_value());
   }
+}
+
+TEST_CASE("an address as a peer claims it may be of any size up to 16, and prints as Go's net.IP") {
+  const Buffer odd{0x0a, 0x00, 0xff}, five(5, 1), seventeen(17, 1);
+  const auto claimed = Address::from_claim(odd);
+  REQUIRE(claimed);
+  CHECK(claimed->text() == "?0a00ff");
+  CHECK(Endpoint{*claimed, 7946}.text() == "?0a00ff:7946");
+  CHECK(std::equal(odd.begin(), odd.end(), claimed->bytes().begin(), claimed->bytes().end()));
+  CHECK(claimed->canonical() == *claimed);
+  CHECK(*claimed != *Address::from_claim(five));
+  CHECK(Address::from_claim({})->empty());
+  CHECK(Address::from_claim(Buffer{10, 0, 0, 1}) == Address::v4(0x0a000001));
+  CHECK_FALSE(Address::from_claim(seventeen));
+  CHECK_FALSE(Address::from_bytes(odd));  // elsewhere an address is an address
 }

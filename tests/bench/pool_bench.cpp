@@ -106,16 +106,19 @@ int number(const std::string& text, int low, int high) {
 
 }  // namespace
 
-BENCHMARK_COMMAND("pool", "N SECONDS [bare]", "a quiet LAN pool of N Consul agents; bare: no digest, no checkers") {
+BENCHMARK_COMMAND("pool", "N SECONDS [bare|rpc]",
+                  "gossip of a quiet LAN pool of N Consul agents; bare: no digest, no checkers; rpc: with Raft and catalog") {
   PoolOptions options;
   const int agents = args.size() >= 2 ? number(args[0], 4, 100'000) : 0;
   const int seconds = args.size() >= 2 ? number(args[1], 1, 1'000'000) : 0;
-  if (!agents || !seconds || args.size() > 3 || (args.size() == 3 && args[2] != "bare")) {
-    std::fprintf(stderr, "usage: pool N SECONDS [bare]\n");
+  options.rpc = args.size() == 3 && args[2] == "rpc";
+  const bool bare = args.size() == 3 && args[2] == "bare";
+  if (!agents || !seconds || args.size() > 3 || (args.size() == 3 && !bare && !options.rpc)) {
+    std::fprintf(stderr, "usage: pool N SECONDS [bare|rpc]\n");
     return 2;
   }
   options.agents = static_cast<std::uint32_t>(agents);
-  options.digest = options.checkers = args.size() == 2;
+  options.digest = options.checkers = !bare;
   const PoolFigures figures = measure(options, seconds);
   print(options, figures);
   return figures.converged ? 0 : 1;
@@ -123,7 +126,7 @@ BENCHMARK_COMMAND("pool", "N SECONDS [bare]", "a quiet LAN pool of N Consul agen
 
 BENCHMARK_CASE("pool/1000") {
   const PoolFigures f = measure({}, 100);
-  report.add({.name = "quiet LAN pool of 1,000 Consul agents",
+  report.add({.name = "gossip of a quiet LAN pool of 1,000 Consul agents",
               .unit = "simulated s per CPU s",
               .ours = f.converged ? f.seconds / f.cpu : 0,
               .peer = "real memberlist nodes",

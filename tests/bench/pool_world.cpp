@@ -34,6 +34,7 @@ consul::AgentConfig agent_config(const std::string& name, const Address& address
 host::WorldSpec pool_spec(const PoolOptions& options) {
   host::WorldSpec spec;
   spec.seed = options.seed;
+  spec.rpc = options.rpc;
   spec.network = net::star_topology(options.agents, net::LinkAttributes{});
   const std::string first = spec.network.hosts[0].addresses[0].text();
   for (std::uint32_t i = 0; i < options.agents; ++i) {

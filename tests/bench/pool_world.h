@@ -15,6 +15,7 @@ struct PoolOptions {
   std::uint64_t seed = 1;
   bool digest = true;
   bool checkers = true;
+  bool rpc = false;  ///< also Raft, the catalog and anti-entropy
 };
 
 /// A Consul LAN pool of real gossip code: three servers and clients in one zone over links of 100 us, each joining the

@@ -126,3 +126,29 @@ TEST_CASE("checkers: segments: a member of another segment in the list") {
   CHECK(event.find("list of segment 'alpha'") != std::string::npos);
   CHECK(broken([&] { w.checkers.at_end(); }).find("n2.dc1") != std::string::npos);
 }
+
+TEST_CASE("checkers: what they remember of a pair of observer and member is a few bytes") {
+  constexpr std::uint32_t kMembers = 10'000;
+  check::Incarnations all, few;
+  CHECK(all.heap_bytes() == 0);
+  for (std::uint32_t i = 0; i < kMembers; ++i) all.set(gossip::MemberId{i}, i + 1);
+  for (std::uint32_t i = 0; i < kMembers; ++i) REQUIRE(all.of(gossip::MemberId{i}) == i + 1);
+  CHECK(all.heap_bytes() < 5 * kMembers);
+  // One who has heard of two members does not pay for the rest of the directory.
+  few.set(gossip::MemberId{3}, 7);
+  few.set(gossip::MemberId{kMembers}, 8);
+  CHECK(few.of(gossip::MemberId{3}) == 7);
+  CHECK(few.of(gossip::MemberId{4}) == 0);
+  CHECK(few.of(gossip::MemberId{5000}) == 0);
+  CHECK(few.of(gossip::MemberId{kMembers}) == 8);
+  CHECK(few.of(gossip::MemberId{kMembers * 100}) == 0);
+  CHECK(few.heap_bytes() < 4096);
+}
+
+TEST_CASE("checkers: a formed pool's views fit the budget, and a process that ends gives its back") {
+  Watched w;
+  const std::size_t formed = w.checkers.heap_bytes();
+  CHECK(formed < 3 * 2048);
+  w.pool.world.crash(w.pool.id(2));
+  CHECK(w.checkers.heap_bytes() < formed);
+}

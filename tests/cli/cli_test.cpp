@@ -261,14 +261,17 @@ TEST_CASE("cli: reach, and what differs between two files") {
   CHECK(o.said("8301/udp"));
   CHECK(dcsim("reach --agents " + firewalled).said("alpha-1.dc1"));
   CHECK(dcsim("reach " + firewalled + " --diff " + firewalled).status == 0);
-  const Output as_is = dcsim("reach --as-is " + firewalled);
-  CHECK(as_is.out != o.out);
+  CHECK(o.said("not in force then: core-fw"));
+  const Output enabled = dcsim("reach --enable-all " + firewalled);
+  CHECK(enabled.out != o.out);
+  CHECK(!enabled.said("not in force"));
+  CHECK(dcsim("reach --as-is " + firewalled).out == o.out);
   const Folder f;
   std::string open = slurp(DCSIM_SOURCE_DIR "/topologies/two-tenants.yaml");
   const auto rule = open.find("name: tenants-apart");
   REQUIRE(rule != std::string::npos);
   open.replace(open.find("action: drop", rule), 12, "action: accept");
-  const Output diff = dcsim("reach " + f.write("open.yaml", open) + " --diff " + DCSIM_SOURCE_DIR "/topologies/two-tenants.yaml");
+  const Output diff = dcsim("reach --enable-all " + f.write("open.yaml", open) + " --diff " + DCSIM_SOURCE_DIR "/topologies/two-tenants.yaml");
   CHECK(diff.status == 1);
   CHECK(diff.said("alpha"));
   CHECK(diff.said("beta"));
@@ -317,8 +320,76 @@ TEST_CASE("cli: verify holds") {
   CHECK(o.said("one digest"));
 }
 
+TEST_CASE("cli: a file of several scenarios runs the one that --scenario names") {
+  const Folder f;
+  std::string two = kStory;
+  two += "---\nversion: 1\nkind: scenario\nname: longer\nextends: small\nduration: 70s\n";
+  const std::string file = f.write("two.yaml", two);
+  CHECK(dcsim("check " + file).status == 0);
+  for (const char* const c : {"run", "run --scenario smal"}) {
+    CAPTURE(c);
+    const Output o = dcsim(std::string(c) + " " + file);
+    CHECK(o.status == 2);
+    CHECK(o.complained("scenarios: longer, small"));
+    CHECK(o.out.empty());
+  }
+  CHECK(dcsim("run --scenario smal " + file).complained("did you mean `small`?"));
+  const json longer = json::parse(dcsim("run --format json --scenario longer --set clients=2 " + file).out);
+  CHECK(longer["scenario"] == "longer");
+  CHECK(longer["simulated_ns"] == 70'000'000'000);
+  CHECK(longer["reproduce"].get<std::string>().find(" --scenario longer") != std::string::npos);
+  const Output verified = dcsim("verify --scenario small --set clients=2 " + file);
+  CHECK(verified.status == 0);
+  CHECK(verified.said("small  seed 1"));
+  CHECK(!verified.said("longer"));
+  CHECK(dcsim("verify --scenario smaller " + file).status == 2);
+  CHECK(dcsim("check --scenario nonsuch " + file).status == 2);
+  CHECK(dcsim("check --scenario longer " + file).status == 0);
+  CHECK(dcsim("explain --scenario longer " + file + " --flow c-1.dc1 s.dc1:8301/udp").status == 0);
+  CHECK(dcsim("explain --scenario nonsuch " + file + " --flow c-1.dc1 s.dc1:8301/udp").status == 2);
+}
+
+TEST_CASE("cli: a choice that is none is told in words, not in numbers") {
+  const Output xml = dcsim("run a.yaml --format xml");
+  CHECK(xml.complained("--format: must be text, json or github, not `xml`"));
+  CHECK(!xml.complained("->"));
+  CHECK(dcsim("run a.yaml --color pink").complained("--color: must be auto, always or never, not `pink`"));
+  CHECK(dcsim("trace cat x --format xml").complained("must be text or json, not `xml`"));
+  const Folder f;
+  const std::string file = f.write("story.yaml", kStory);
+  const Output until = dcsim("run --until 5 " + file);
+  CHECK(until.status == 2);
+  CHECK(until.complained("--until: `5` has no unit; did you mean `5s`?"));
+}
+
+TEST_CASE("cli: trace grep's own example works") {
+  const Folder f;
+  REQUIRE(dcsim("run --set clients=2 " + f.write("story.yaml", kStory) + " -o " + (f / "a")).status == 0);
+  const std::string help = dcsim("trace --help").out;
+  CHECK(help.find("since=3m until=5m") != std::string::npos);
+  const Output late = dcsim("trace grep " + (f / "a") + " ev=member-failed since=20s until=60s --format json");
+  CHECK(late.status == 0);
+  CHECK(dcsim("trace grep " + (f / "a") + " ev=member-failed since=0s until=10s").status == 1);
+}
+
+TEST_CASE("cli: a bad regular expression, an unmodelled command and a broken topology are told in one pass") {
+  const Folder f;
+  std::string text = kStory;
+  text.replace(text.find("10.0.0.0/24"), 11, "10.0.0.0/42");
+  text.replace(text.find("consul members, agent: s.dc1, expect: { exit: 0 }"), 49, "consul monitor, agent: s.dc1, expect: { stdout: '/(?=a)/' }");
+  const Output o = dcsim("check " + f.write("story.yaml", text));
+  CHECK(o.status == 2);
+  CHECK(o.complained("`10.0.0.0/42` is not a network"));
+  CHECK(o.complained("look-ahead is not supported"));
+  CHECK(o.complained("warning[W0403]"));
+  CHECK(o.complained("modelled: consul "));
+  CHECK(!o.complained("E0302"));
+  CHECK(dcsim("run --help").said("members"));
+}
+
 TEST_CASE("cli: reference: series, schema, completions") {
   CHECK(dcsim("series").said("consul.serf.member.flap"));
+  CHECK(dcsim("series").said("times a server became candidate (not fed by this version)"));
   const json schema = json::parse(dcsim("schema").out);
   CHECK(schema["$schema"].get<std::string>().find("draft-07") != std::string::npos);
   CHECK(dcsim("schema --markdown").said("| `duration`"));
@@ -339,4 +410,29 @@ TEST_CASE("cli: colour only where a terminal reads it, and only unless NO_COLOR 
   CHECK(on_terminal("env -u NO_COLOR TERM=xterm", ""));
   CHECK(!on_terminal("NO_COLOR=1 TERM=xterm", ""));
   CHECK(!on_terminal("TERM=xterm", "--color never"));
+}
+
+TEST_CASE("cli: a misspelt command is guessed, on the line and in a file") {
+  const Output o = dcsim("rnu x.yaml");
+  CHECK(o.status == 2);
+  CHECK(o.complained("dcsim has no command `rnu`: did you mean `run`?"));
+  CHECK(dcsim("foo").complained("dcsim has no command `foo`"));
+  const Folder folder;
+  std::string text = kStory;
+  text.replace(text.find("consul members"), 14, "consul memebrs");
+  CHECK(dcsim("check " + folder.write("m.yaml", text)).complained("did you mean `members`?"));
+}
+
+TEST_CASE("cli: commands and events are checked beside whatever else is wrong, all in one pass") {
+  const Folder folder;
+  std::string text = kStory;
+  text.replace(text.find("run: consul members"), 19, "run: \"consul join 'x\"");
+  text.replace(text.find("at: 20s"), 7, "at: 20");
+  text += "record: { events: [member-faild] }\n";
+  const Output o = dcsim("check " + folder.write("m.yaml", text));
+  CHECK(o.status == 2);
+  for (const std::string code : {"E0402", "E0106", "E0403"}) {
+    CAPTURE(code);
+    CHECK(o.complained(code));
+  }
 }

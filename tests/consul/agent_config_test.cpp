@@ -72,6 +72,17 @@ TEST_CASE("an agent on a wildcard advertises the single private IPv4 or the sing
   CHECK(build(Keys(), two).ok());
 }
 
+TEST_CASE("advertise_addr_wan is kept for the WAN pool: as the LAN's unless given, and no wildcard") {
+  CHECK(build(Keys()).config.advertise_wan.text() == "10.0.0.7");
+  CHECK(build(Keys()("advertise_addr", "10.0.0.9")).config.advertise_wan.text() == "10.0.0.9");
+  CHECK(build(Keys()("advertise_addr_wan", "{{ GetInterfaceIP \"eth0\" }}")("advertise_addr", "10.0.0.9")).config.advertise_wan.text() == "10.0.0.7");
+  CHECK(build(Keys()("advertise_addr_wan", "198.51.100.1")).config.advertise.text() == "10.0.0.7");
+  for (const char* any : {"0.0.0.0", "::", "[::]"}) {
+    CHECK(error_of(Keys()("advertise_addr_wan", any)) == "Advertise WAN address cannot be 0.0.0.0, :: or [::]");
+  }
+  CHECK(error_of(Keys()("advertise_addr_wan", "nowhere")) == "advertise_addr_wan: invalid ip address: nowhere");
+}
+
 TEST_CASE("addresses that are none are refused in Consul's words") {
   CHECK(error_of(Keys()("bind_addr", "")) == "bind_addr cannot be empty");
   CHECK(error_of(Keys()("bind_addr", "{{ GetPublicIP }}")) == "bind_addr cannot be empty");
@@ -99,6 +110,22 @@ TEST_CASE("ports are checked, and a WAN port of -1 switches that pool off") {
   CHECK(error_of(Keys()("ports", Keys()("server", 65536))) == "ports.server: invalid port: 65536");
   CHECK(error_of(Keys()("ports", Keys()("serf_lan", 70000))) == "ports.serf_lan: invalid port: 70000");
   CHECK(error_of(Keys()("ports", Keys()("serf_wan", 70000))) == "ports.serf_wan: invalid port: 70000");
+}
+
+TEST_CASE("what RPC, LAN and WAN gossip advertise must differ (builder.go addrUnique)") {
+  CHECK(error_of(Keys()("ports", Keys()("server", 8301))) == "Serf Advertise LAN address 10.0.0.7:8301 already configured for RPC Advertise");
+  CHECK(error_of(Keys()("ports", Keys()("serf_lan", 8300))) == "Serf Advertise LAN address 10.0.0.7:8300 already configured for RPC Advertise");
+  CHECK(error_of(Keys()("ports", Keys()("serf_wan", 8301))) == "Serf Advertise WAN address 10.0.0.7:8301 already configured for Serf Advertise LAN");
+  CHECK(error_of(Keys()("ports", Keys()("serf_wan", 8300))) == "Serf Advertise WAN address 10.0.0.7:8300 already configured for RPC Advertise");
+  CHECK(error_of(Keys()("bind_addr", "fd00::7")("ports", Keys()("server", 8301))) ==
+        "Serf Advertise LAN address [fd00::7]:8301 already configured for RPC Advertise");
+  // The WAN pool may be off, or be advertised elsewhere.
+  CHECK(build(Keys()("ports", Keys()("serf_lan", 8302)("serf_wan", -1))).ok());
+  CHECK(build(Keys()("ports", Keys()("serf_wan", 8301))("advertise_addr_wan", "192.0.2.1")).ok());
+  RawValue keys = Keys()("ports", Keys()("server", 8301));
+  const Built b = build(keys);
+  REQUIRE(b.problems.size() == 1);
+  CHECK(b.problems[0].place == keys.find("ports")->find("server")->place);
 }
 
 TEST_CASE("a datacenter is lower-cased and must look like one") {

@@ -337,6 +337,58 @@ TEST_CASE("force-leave turns failed into left, and -prune forgets the member") {
   CHECK(s1.run("consul members").out.find("c5") == std::string::npos);
 }
 
+TEST_CASE("force-leave at a server is for every pool in which it knows the name") {
+  World world;
+  const auto segments = list(Keys()("name", "alpha")("port", 8303));
+  Host& s1 = world.server("s1", "10.0.0.1", Keys()("segments", segments));
+  Host& s2 = world.server("s2", "10.0.0.2", Keys()("segments", segments)("retry_join", list("10.0.0.1")));
+  Host& s3 = world.server("s3", "10.0.0.3", Keys()("segments", segments)("retry_join", list("10.0.0.1")));
+  Host& a1 = world.client("a1", "10.0.1.1", Keys()("segment", "alpha")("ports", Keys()("serf_lan", 8303))("retry_join", list("10.0.0.1")));
+  for (Host* h : {&s1, &s2, &s3, &a1}) h->start();
+  world.run_for(30_s);
+  REQUIRE(s1.members(1) == Names{"a1", "s1", "s2", "s3"});
+  s3.crash();
+  a1.crash();
+  world.run_for(60_s);
+  REQUIRE(s1.members(0, MemberStatus::kFailed) == Names{"s3"});
+  REQUIRE(s1.members(1, MemberStatus::kFailed) == Names{"a1", "s3"});
+  CHECK(s1.run("consul force-leave s3").exit == 0);
+  world.run_for(5_s);
+  for (const Host* h : {&s1, &s2}) {
+    CHECK(h->members(0, MemberStatus::kLeft) == Names{"s3"});
+    CHECK(h->members(1, MemberStatus::kLeft) == Names{"s3"});
+    CHECK(h->members(1, MemberStatus::kFailed) == Names{"a1"});
+  }
+  CHECK(s1.run("consul force-leave -prune s3").exit == 0);
+  world.run_for(5_s);
+  for (const std::uint32_t pool : {0u, 1u}) CHECK(s2.members(pool, MemberStatus::kLeft) == Names{});
+  // A name that only a segment knows.
+  CHECK(s1.run("consul force-leave a1").exit == 0);
+  world.run_for(5_s);
+  CHECK(s2.members(1, MemberStatus::kLeft) == Names{"a1"});
+}
+
+TEST_CASE("force-leave at a server tries every pool, and names those that nobody heard it in (server_ce.go removeFailedNode)") {
+  World world;
+  const auto segments = list(Keys()("name", "alpha")("port", 8303));
+  // s1 says nothing of its own accord in the default segment, and does not notice there whom it has lost.
+  Host& s1 = world.server("s1", "10.0.0.1", Keys()("segments", segments)("gossip_lan", Keys()("gossip_nodes", 0)("probe_interval", "1h")));
+  Host& s2 = world.server("s2", "10.0.0.2", Keys()("segments", segments)("retry_join", list("10.0.0.1")));
+  Host& s3 = world.server("s3", "10.0.0.3", Keys()("segments", segments)("retry_join", list("10.0.0.1")));
+  for (Host* h : {&s1, &s2, &s3}) h->start();
+  world.run_for(30_s);
+  s3.crash();
+  world.run_for(60_s);
+  REQUIRE(s1.members(0, MemberStatus::kFailed) == Names{"s3"});
+  REQUIRE(s1.members(1, MemberStatus::kFailed) == Names{"s3"});
+  s2.crash();
+  const CommandResult r = s1.run("consul force-leave s3");
+  CHECK(r.exit == 1);
+  CHECK(r.err == "Error force leaving: Unexpected response code: 500 (1 error occurred:\n\t* could not remove failed node from LAN: "
+                 "timed out broadcasting node removal\n\n)\n");
+  for (const std::uint32_t pool : {0u, 1u}) CHECK(s1.members(pool, MemberStatus::kLeft) == Names{"s3"});
+}
+
 TEST_CASE("who is alive refutes a force-leave, if there is a third to hear of it (serf.go hasAliveMembers)") {
   Pair p;
   CHECK(p.s1.run("consul force-leave c1").exit == 0);
@@ -446,6 +498,10 @@ TEST_CASE("what a flood could not reach is tried again every 60 seconds, and one
   world.run_until(kZero + 75_s);
   CHECK(tries() == 2);
   CHECK(s1.count_logged("agent.server: Failed to flood-join server at address: 1 error occurred:") == 2);
+  // Said once: Consul would have asked s2 where its listener is.
+  CHECK(s1.count_logged("agent.server: server \"s2\" not reached in segment \"alpha\" at 10.0.0.2:8303: a segment listener is looked "
+                        "for at the port that this server uses") == 1);
+  CHECK(s1.count_logged("agent.server: server \"s2\" not reached in segment \"beta\"") == 0);
   open = true;
   world.run_until(kZero + 119_s);
   CHECK(s1.members(1) == Names{"s1"});

@@ -92,7 +92,7 @@ TEST_CASE("columns are as wide as their widest cell, in characters") {
 namespace {
 
 MemberRow row(std::string name, const char* ip, std::uint16_t port, const char* status, const char* role, const char* segment, const char* build = "1.21.4:59b8b905") {
-  return {std::move(name), {*Address::parse(ip), port}, status, "2", "2", "5",
+  return {std::move(name), {*Address::parse(ip), port}, status, {1, 5, 2, 2, 5, 4},
           {{"role", role}, {"dc", "dc1"}, {"segment", segment}, {"vsn", "2"}, {"build", build}}};
 }
 
@@ -163,7 +163,7 @@ TEST_CASE("consul members -status is an expression that may match anywhere; nobo
   query.status = "(";
   const CommandResult bad = print_members(kRows, query);
   CHECK(bad.exit == 1);
-  CHECK(bad.err == "Failed to compile status regexp: error parsing regexp: `(`\n");
+  CHECK(bad.err == "Failed to compile status regexp: error parsing regexp: missing closing ): `(`\n");
   query.status = std::string(100'000, '(');
   CHECK(print_members(kRows, query).exit == 1);
   query.status = "(a*)*b";
@@ -175,20 +175,35 @@ TEST_CASE("consul members -status is an expression that may match anywhere; nobo
 // serf cmd/serf/command/members.go, agent/ipc.go filterMembers.
 
 TEST_CASE("serf members: rows without a header, filtered by whole-value expressions") {
-  std::vector<MemberRow> rows = {{"db-1", {*Address::parse("10.0.0.1"), 7946}, "alive", "5", "2", "5", {{"role", "db"}, {"rack", "4"}}},
-                                 {"web-1", {*Address::parse("10.0.0.22"), 7946}, "failed", "5", "2", "5", {}}};
-  CHECK(print_serf_members(rows, "", "", {}, false).out ==
+  const gossip::Versions vsn{1, 5, 2, 2, 5, 5};
+  const std::vector<MemberRow> rows = {{"db-1", {*Address::parse("10.0.0.1"), 7946}, "alive", vsn, {{"role", "db"}, {"rack", "4"}}},
+                                       {"web-1", {*Address::parse("10.0.0.22"), 7946}, "failed", vsn, {}}};
+  const auto shown = [&](const SerfMembersQuery& query) { return print_serf_members(rows, query); };
+  CHECK(shown({}).out ==
         "db-1   10.0.0.1:7946   alive   rack=4,role=db\n"
         "web-1  10.0.0.22:7946  failed\n");
-  CHECK(print_serf_members(rows, "", "db.*", {}, true).out ==
+  CHECK(shown({"", "db.*", {}, true, false}).out ==
         "db-1  10.0.0.1:7946  alive  rack=4,role=db  Protocol Version: 5  Available Protocol Range: [2, 5]\n");
-  CHECK(print_serf_members(rows, "fail", "", {}, false).out == "");
-  CHECK(print_serf_members(rows, "failed", "", {}, false).out == "web-1  10.0.0.22:7946  failed\n");
-  CHECK(print_serf_members(rows, "", "", {{"role", "d."}}, false).out == "db-1  10.0.0.1:7946  alive  rack=4,role=db\n");
-  for (const CommandResult& r : {print_serf_members(rows, "(", "", {}, false), print_serf_members(rows, "", "(", {}, false), print_serf_members(rows, "", "", {{"role", "("}}, false)}) {
-    CHECK(r.exit == 1);
-    CHECK(r.err == "Error retrieving members: Failed to compile regex: error parsing regexp: `^($`\n");
+  CHECK(shown({"fail", "", {}, false, false}).out == "\n");
+  CHECK(shown({"failed", "", {}, false, false}).out == "web-1  10.0.0.22:7946  failed\n");
+  CHECK(shown({"", "", {{"role", "d."}}, false, false}).out == "db-1  10.0.0.1:7946  alive  rack=4,role=db\n");
+  CHECK(shown({"", "", {{"role", "d."}, {"rack", "5"}}, false, false}).out == "\n");
+  for (const SerfMembersQuery& query : {SerfMembersQuery{"(", "", {}, false, false}, {"", "(", {}, false, false}, {"", "", {{"role", "("}}, false, false}}) {
+    CHECK(shown(query).exit == 1);
+    CHECK(shown(query).err == "Error retrieving members: Failed to compile regex: error parsing regexp: missing closing ): `^($`\n");
   }
+}
+
+TEST_CASE("serf members -format json: as encoding/json indents it") {
+  const std::vector<MemberRow> rows = {{"db-1", {*Address::parse("10.0.0.1"), 7946}, "alive", {1, 5, 2, 2, 5, 5}, {{"a<b", "\"x\""}, {"z", "1"}}},
+                                       {"web-1", {*Address::parse("10.0.0.22"), 7999}, "left", {1, 5, 2, 2, 5, 4}, {}}};
+  CHECK(print_serf_members(rows, {"", "", {}, false, true}).out ==
+        "{\n  \"members\": [\n    {\n      \"name\": \"db-1\",\n      \"addr\": \"10.0.0.1:7946\",\n      \"port\": 7946,\n"
+        "      \"tags\": {\n        \"a\\u003cb\": \"\\\"x\\\"\",\n        \"z\": \"1\"\n      },\n      \"status\": \"alive\",\n"
+        "      \"protocol\": {\n        \"max\": 5,\n        \"min\": 2,\n        \"version\": 5\n      }\n    },\n"
+        "    {\n      \"name\": \"web-1\",\n      \"addr\": \"10.0.0.22:7999\",\n      \"port\": 7999,\n      \"tags\": {},\n"
+        "      \"status\": \"left\",\n      \"protocol\": {\n        \"max\": 5,\n        \"min\": 2,\n        \"version\": 4\n      }\n    }\n  ]\n}\n");
+  CHECK(print_serf_members(rows, {"none", "", {}, false, true}).out == "{\n  \"members\": null\n}\n");
 }
 
 TEST_CASE("any bytes are a command line, words or an error") {

@@ -54,6 +54,7 @@ class Host final : public Surroundings {
   /// What the agent printed instead of starting, "" if it runs.
   std::string start();
   void terminate();
+  void interrupt();
   /// Gone without a word.
   void crash() { agent.reset(); }
   /// Runs a command line to its end, waiting up to a minute of simulated time.
@@ -79,7 +80,8 @@ class Host final : public Surroundings {
   gossip::StreamId dial(PoolId pool, const Endpoint& to, Duration timeout) override;
   void stream_send(gossip::StreamId stream, const Bytes& payload) override;
   void stream_close(gossip::StreamId stream) override;
-  Cause note(PoolId, const gossip::Notice& notice) override {
+  Cause note(PoolId pool, const gossip::Notice& notice) override {
+    if (const std::string line = log_text(notice, agent->serf(pool).directory()); !line.empty()) library_lines.push_back(line);
     if (notice.kind == gossip::NoticeKind::kAliveIgnored || notice.kind == gossip::NoticeKind::kMergeRefused) refusals.insert(std::string(notice.text));
     return {};
   }
@@ -103,6 +105,7 @@ class Host final : public Surroundings {
   std::vector<Event> events;
   std::vector<Dial> dials;
   std::set<std::string> refusals;
+  std::vector<std::string> library_lines;  ///< what memberlist logs
   std::map<std::uint32_t, CommandResult> done;
   std::optional<int> exit_status;
   Instant exit_at;
@@ -197,6 +200,10 @@ inline std::string Host::start() {
 }
 inline void Host::terminate() {
   agent->terminate(world.now());
+  settled();
+}
+inline void Host::interrupt() {
+  agent->interrupt(world.now());
   settled();
 }
 inline CommandId Host::run_in_background(const std::string& line) {

@@ -1,6 +1,8 @@
 // What memberlist makes of bursts, malformed, hostile and contradicting input.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "pools.h"
 #include "wire/compress.h"
 #include "wire/packet.h"
@@ -207,4 +209,188 @@ TEST_CASE("memberlist: an IPv4 address and its mapped form are two addresses, an
   one.tell(m);
   CHECK(one.pool.net.count(K::kConflict) == 1);
   CHECK(one.list().table().incarnation(one.pool.directory.find("b")) == 1);
+}
+
+namespace {
+
+/// A peer without a protocol: sends given bytes over a stream and keeps what comes back.
+struct Client {
+  explicit Client(FakeNet& net, Directory& directory) : port(net.port("client", test::address(99), directory)) {
+    port.attach(*this);
+  }
+  void on_packet(Instant, const Endpoint&, const Bytes&) {}
+  void on_stream_accepted(Instant, StreamId, const Endpoint&) {}
+  void on_stream_connected(Instant, StreamId id) {
+    port.stream_send(id, Bytes(request));
+    if (closes) port.stream_close(id);
+  }
+  void on_stream_failed(Instant, StreamId, std::string_view) {}
+  void on_stream_data(Instant, StreamId, const Bytes& b) { answer.insert(answer.end(), b.view().begin(), b.view().end()); }
+  void on_stream_eof(Instant, StreamId) { ended = true; }
+  void on_deadline(Instant) {}
+  Instant next_deadline() const { return Instant::never(); }
+
+  FakeNet::Port& port;
+  Buffer request, answer;
+  bool closes = false;  ///< hangs up as soon as the request is out
+  bool ended = false;
+};
+
+MemberlistConfig serf_094() {
+  MemberlistConfig c = without_push_pull();
+  c.int_style = wire::IntStyle::kOld;
+  c.join_error_style = JoinErrorStyle::kAddressOnly;
+  return c;
+}
+
+/// The text of the err message that answers a request, "" if the agent hangs up in silence, "open" if it waits on.
+std::string refusal(const MemberlistConfig& config, const Buffer& request) {
+  Alone one(config);
+  Client client(one.pool.net, one.pool.directory);
+  client.request = request;
+  client.port.dial(one.pool[0].at, 1_s);
+  one.pool.net.run_for(1_s);
+  if (!client.ended) return "open";
+  if (client.answer.empty()) return "";
+  wire::StreamWorkspace ws;
+  wire::StreamFrame frame;
+  wire::StreamError error{};
+  REQUIRE(wire::parse_plain_frame(client.answer, ws, frame, error) == wire::StreamStatus::kComplete);
+  REQUIRE(frame.type == wire::MessageType::kErr);
+  return std::string(frame.err.error);
+}
+
+/// What is noted when the peer hangs up in the middle of `request`; "" for nothing.
+std::string noted_at_end(const MemberlistConfig& config, const Buffer& request) {
+  Alone one(config);
+  one.list().on_stream_accepted(one.pool.net.now(), StreamId{9000}, test::address(99));
+  one.list().on_stream_data(one.pool.net.now(), StreamId{9000}, Bytes(request));
+  one.list().on_stream_eof(one.pool.net.now(), StreamId{9000});
+  CHECK(one.list().open_streams() == 0);
+  const FakeNet::Record* dropped = one.pool.net.first(K::kStreamDropped);
+  return dropped ? dropped->text : "";
+}
+
+}  // namespace
+
+TEST_CASE("memberlist net.go: readStream's errors are told to the peer, in the words of the release") {
+  const MemberlistConfig now = without_push_pull(), old = serf_094();
+  const Buffer encrypted_start{0x0a}, encrypted_huge{0x0a, 0xff, 0xff, 0xff, 0xff};
+  for (const Buffer& request : {encrypted_start, encrypted_huge}) {
+    CHECK(refusal(now, request) == "remote state is encrypted and encryption is not configured");
+    CHECK(refusal(old, request) == "Remote state is encrypted and encryption is not configured");
+  }
+  const auto compress = [](std::initializer_list<std::uint8_t> algorithm_and_raw) {
+    Buffer out{0x09, 0x82, 0xa4, 'A', 'l', 'g', 'o'};
+    out.push_back(*algorithm_and_raw.begin());
+    out.insert(out.end(), {0xa3, 'B', 'u', 'f'});
+    out.insert(out.end(), algorithm_and_raw.begin() + 1, algorithm_and_raw.end());
+    return out;
+  };
+  CHECK(refusal(now, compress({1, 0xa0})) == "cannot decompress unknown algorithm 1");
+  CHECK(refusal(old, compress({1, 0xa0})) == "Cannot decompress unknown algorithm 1");
+  CHECK(refusal(now, compress({0, 0xa3, 0xff, 0xff, 0xff})) == "lzw: invalid code");
+  CHECK(refusal(now, compress({0, 0xa2, 0x00, 0x01})) == "unexpected EOF");
+  CHECK(refusal(now, compress({0, 0xa3, 0x00, 0x03, 0x02})) == "decompressed message is empty");
+  // These end the connection without a word, or are not yet all there.
+  CHECK(refusal(now, {0xff}) == "");
+  CHECK(refusal(now, {0x06, 0xc1}) == "");
+  CHECK(refusal(now, {0x09, 0x82}) == "open");
+}
+
+TEST_CASE("memberlist net.go: a compress message cut off inside a value is an error to go-msgpack 0.5, to 2.x an end") {
+  const Buffer inside{0x09, 0x82, 0xa4, 'A', 'l'};
+  CHECK(noted_at_end(serf_094(), inside) == "unexpected EOF");
+  CHECK(noted_at_end(without_push_pull(), inside) == "");
+  CHECK(noted_at_end(without_push_pull(), {}) == "");
+}
+
+TEST_CASE("memberlist state.go: an accepted alive is passed on as it came, nil fields as nil and empty ones as empty") {
+  const Buffer b_at{10, 0, 0, 2}, six{1, 5, 2, 0, 0, 0}, none, odd{1, 2, 3};
+  const auto passed_on = [](const wire::Alive& alive, bool push_pull) {
+    Alone one;
+    const std::size_t before = one.list().broadcasts().size();
+    Buffer direct;
+    wire::encode(alive, direct);
+    if (push_pull) {
+      const std::vector<wire::PushNodeState> nodes{
+          {alive.addr, alive.incarnation, alive.meta, alive.node, alive.port, 0, alive.vsn}};
+      Buffer frame;
+      wire::append_push_pull(false, nodes, {}, frame);
+      one.list().on_stream_accepted(one.pool.net.now(), StreamId{9000}, test::address(99));
+      one.list().on_stream_data(one.pool.net.now(), StreamId{9000}, Bytes(frame));
+    } else {
+      one.tell_bytes(direct);
+    }
+    REQUIRE(one.list().broadcasts().size() == before + 1);
+    // In a push/pull the table says it alike, but has always six versions.
+    const Buffer table_vsn = alive.vsn.data.size() < 6 ? Buffer(6, 0) : Buffer(alive.vsn.data.begin(), alive.vsn.data.end());
+    Buffer entry, entries;
+    wire::encode(wire::PushNodeState{alive.addr, 3, alive.meta, alive.node, alive.port, 0, ByteView(table_vsn)}, entry);
+    one.list().table().append_entries(entries);
+    CHECK(std::search(entries.begin(), entries.end(), entry.begin(), entry.end()) != entries.end());
+    for (std::size_t i = 0; i <= before; ++i) {
+      const ByteView queued = one.list().broadcasts().at(i).message;
+      if (std::equal(queued.begin(), queued.end(), direct.begin(), direct.end())) return true;
+    }
+    return false;
+  };
+  for (const bool push_pull : {false, true}) {
+    // To a push/pull without versions everybody is incompatible (verifyProtocol), so there they are all here.
+    for (const wire::OptBytes& vsn : {wire::OptBytes(), wire::OptBytes(none), wire::OptBytes(six), wire::OptBytes(odd)}) {
+      if (push_pull && vsn.data.size() < 6) continue;
+      for (const wire::OptBytes& meta : {wire::OptBytes(), wire::OptBytes(none)}) {
+        for (const wire::OptBytes& addr : {wire::OptBytes(b_at), wire::OptBytes(), wire::OptBytes(none), wire::OptBytes(odd)}) {
+          wire::Alive alive;
+          alive.addr = addr;
+          alive.incarnation = 3;
+          alive.meta = meta;
+          alive.node = "b";
+          alive.port = 7946;
+          alive.vsn = vsn;
+          CAPTURE(push_pull);
+          CAPTURE(vsn.nil);
+          CAPTURE(vsn.data.size());
+          CAPTURE(meta.nil);
+          CAPTURE(addr.nil);
+          CAPTURE(addr.data.size());
+          CHECK(passed_on(alive, push_pull));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("memberlist state.go: a member with an address that is none is kept, told of, and never reached") {
+  Alone one;
+  const Buffer odd{1, 2, 3}, too_long(17, 1), vsn{1, 5, 2, 0, 0, 0};
+  wire::Alive m;
+  m.incarnation = 1;
+  m.node = "b";
+  m.port = 7946;
+  m.vsn = ByteView(vsn);
+  m.addr = ByteView(too_long);  // this is where it ends
+  one.tell(m);
+  CHECK(one.list().table().size() == 1);
+  m.addr = ByteView(odd);
+  one.tell(m);
+  REQUIRE(one.list().table().size() == 2);
+  const NodeView b = one.list().table().view(one.pool.directory.find("b"));
+  CHECK(b.address.text() == "?010203");
+  CHECK(std::equal(b.address.bytes().begin(), b.address.bytes().end(), odd.begin(), odd.end()));
+  one.pool.net.run_for(20_s);
+  CHECK(one.pool.net.sent.empty());
+  CHECK(one.pool.net.first(K::kProbeSendFailed) != nullptr);
+  CHECK(one.list().table().state(b.id) == MemberState::kAlive);  // a local error accuses nobody
+}
+
+TEST_CASE("memberlist queue.go: a member without a name is broadcast like any other, but displaces nothing") {
+  Alone one;
+  const std::size_t before = one.list().broadcasts().size();
+  one.alive("", 2, 1);
+  one.alive("", 2, 2);
+  CHECK(one.list().broadcasts().size() == before + 2);
+  one.alive("b", 3, 1);
+  one.alive("b", 3, 2);
+  CHECK(one.list().broadcasts().size() == before + 3);
 }

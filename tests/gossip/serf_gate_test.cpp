@@ -42,6 +42,9 @@ TEST_CASE("gate: the joiner reads the objection, the contacted node only logs it
         "1 error occurred:\n\t* failed to join 10.0.0.2:7946: Member 'b' part of wrong segment 'beta' "
         "(expected 'alpha')\n\n");
   CHECK(b.noticed(NoticeKind::kMergeRefused, "Member 'a' part of wrong segment 'alpha' (expected 'beta')"));
+  CHECK(std::any_of(b.log_lines.begin(), b.log_lines.end(), [](const std::string& line) {
+    return line.starts_with("[ERR] memberlist: Failed push/pull merge: Member 'a' part of wrong segment 'alpha' (expected 'beta') from=10.0.0.1:");
+  }));
   CHECK(b.joins.empty());
   CHECK(a.serf->member_count() == 1);
   CHECK(b.serf->member_count() == 1);
@@ -78,6 +81,7 @@ TEST_CASE("gate: gossip about a stranger is ignored with a notice, not only its 
   CHECK(open.status_of("stranger") == "alive");
   CHECK(a.status_of("stranger") == "unknown");
   CHECK(a.noticed(NoticeKind::kAliveIgnored, "Member 'stranger' part of wrong segment 'beta' (expected 'alpha')"));
+  CHECK(a.log_lines.contains("[WARN] memberlist: ignoring alive message for 'stranger': Member 'stranger' part of wrong segment 'beta' (expected 'alpha')"));
   CHECK(alpha.largest >= 1);
 }
 

@@ -74,6 +74,8 @@ class SerfNode final : public Actions, public SerfListener {
   bool noticed(NoticeKind kind, std::string_view text) const { return notices.contains({kind, std::string(text)}); }
   bool noticed(SerfNoticeKind kind) const { return serf_notices.contains(kind); }
 
+  Instant world_now() const;
+
   // Actions
   SendStatus send_packet(const Endpoint& to, const Bytes& payload) override;
   StreamId dial(const Endpoint& to, Duration timeout) override;
@@ -93,6 +95,11 @@ class SerfNode final : public Actions, public SerfListener {
     user_events.push_back(std::string(event.name) + "=" + std::string(text_of(event.payload)));
   }
   void on_query(const Query& query, Cause) override { queries.push_back(std::string(query.name)); }
+  void on_message(bool sent, std::size_t bytes) override { (sent ? messages_sent : messages_received).push_back(bytes); }
+  void on_coordinate(const wire::serf::Coordinate& before, const wire::serf::Coordinate& after) override { moves.push_back(distance(before, after)); }
+  void on_queues_checked(const QueueDepths& depths) override { depths_checked.push_back({world_now(), depths}); }
+  void on_query_received(std::string_view query) override { queries_received.emplace_back(query); }
+  void on_leave_failed(std::string_view error, Cause) override { leave_errors.emplace_back(error); }
   Cause on_notice(const SerfNotice& notice, Cause) override {
     serf_notices.insert(notice.kind);
     return {};
@@ -109,8 +116,13 @@ class SerfNode final : public Actions, public SerfListener {
   std::vector<Instant> leaves;
   std::vector<std::string> user_events, queries;
   std::set<std::pair<NoticeKind, std::string>> notices;
+  std::set<std::string> log_lines;  ///< memberlist's, of refusals
   std::set<SerfNoticeKind> serf_notices;
   std::vector<Written> written;  ///< to streams
+  std::vector<std::size_t> messages_sent, messages_received;  ///< Serf's, in bytes
+  std::vector<Duration> moves;  ///< of the own coordinate
+  std::vector<std::pair<Instant, QueueDepths>> depths_checked;
+  std::vector<std::string> queries_received, leave_errors;
 };
 
 class SerfWorld {
@@ -292,9 +304,12 @@ inline void SerfNode::stream_close(StreamId stream) {
   });
 }
 
+inline Instant SerfNode::world_now() const { return world.now(); }
+
 inline Cause SerfNode::note(const Notice& notice) {
   if (notice.kind == NoticeKind::kAliveIgnored || notice.kind == NoticeKind::kMergeRefused) {
     notices.insert({notice.kind, std::string(notice.text)});
+    log_lines.insert(log_text(notice, serf->directory()));
   }
   return {++world.records_};
 }

@@ -93,8 +93,9 @@ struct Pool final : CommandListener {
     AgentId agent;
     Instant at;
     consul::CommandResult result;
+    Cause cause;  // what was current when it ended
   };
-  void on_command_done(AgentId agent, consul::CommandId, const consul::CommandResult& result) override { done.push_back({agent, world.engine().now(), result}); }
+  void on_command_done(AgentId agent, consul::CommandId, const consul::CommandResult& result) override { done.push_back({agent, world.engine().now(), result, world.engine().cause()}); }
 
   /// Records of that kind about that agent (0 = all), in order.
   std::vector<trace::Record> records(trace::Ev ev, int n = 0) const {
@@ -107,6 +108,31 @@ struct Pool final : CommandListener {
     });
     return found;
   }
+
+  /// An operator's step: what is done next goes back to it.
+  void step(std::string_view what) {
+    world.engine().set_cause({});
+    world.recorder().record(trace::Ev::kStep, NameId::none(), trace::fields::names(names.intern(what)));
+  }
+  /// A command line as an operator types it, in a step of its own.
+  consul::CommandId operate(int n, const std::string& line) {
+    step(line);
+    world.recorder().record(trace::Ev::kCommandRun, world.recorder().agent_name(id(n)), trace::fields::names(names.intern(line)));
+    return command(n, line);
+  }
+  /// The kinds of a record's causes, the nearest first, as "join-failed packet-delivered ... step".
+  std::string chain(Cause cause) const {
+    const trace::Recording recording = tracer.recording();
+    std::string out;
+    while (cause.record != 0) {
+      const auto r = recording.at(cause.record - 1);
+      REQUIRE(r.has_value());
+      out += (out.empty() ? "" : " ") + std::string(trace::kind_spec(r->ev).name);
+      cause.record = r->cause;
+    }
+    return out;
+  }
+  std::string chain(const trace::Record& r) const { return chain(Cause{r.cause}); }
 
   std::string field(const trace::Record& r, std::string_view name) const { return trace::field_text(r, 0, name, tracer.recording()); }
 

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "host_fixture.h"
 
 using namespace dcsim;
@@ -48,18 +50,27 @@ TEST_CASE("pause: the socket buffer holds 2 MiB, the rest is dropped and told") 
   const std::vector<std::uint8_t> bytes(1400, 0xff);
   const Bytes datagram(ByteView(bytes.data(), bytes.size()));
   const Endpoint from{*Address::parse("10.0.0.1"), 8301}, to{*Address::parse("10.0.0.2"), 8301};
+  const auto send = [&](std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) pool.world.network().udp_send(HostId{0}, from.port, to, datagram);
+    pool.run_for(3_ms);
+  };
   const std::size_t fits = (2u << 20) / 1400;
-  for (std::size_t i = 0; i < fits; ++i) pool.process(2).on_udp(HostId{1}, from, to, datagram);
-  CHECK(pool.records(Ev::kPacketDropped, 2).empty());
-  for (int i = 0; i < 3; ++i) pool.process(2).on_udp(HostId{1}, from, to, datagram);
-  const auto drops = pool.records(Ev::kPacketDropped, 2);
+  send(fits);
+  CHECK(pool.records(Ev::kPacketDropped).empty());
+  send(3);
+  const auto drops = pool.records(Ev::kPacketDropped);
   REQUIRE(drops.size() == 3);
   CHECK(pool.field(drops[0], "reason") == "buffer-full");
+  // Lost, and not delivered as well.
+  const auto delivered = pool.records(Ev::kPacketDelivered, 2);
+  CHECK(std::count_if(delivered.begin(), delivered.end(), [&](const trace::Record& r) { return r.a == 1400 + 28; }) ==
+        static_cast<std::ptrdiff_t>(fits));
+  pool.world.network().check_balance();
   pool.world.resume(pool.id(2));
   // Drained: there is room again.
   pool.world.pause(pool.id(2));
-  pool.process(2).on_udp(HostId{1}, from, to, datagram);
-  CHECK(pool.records(Ev::kPacketDropped, 2).size() == 3);
+  send(1);
+  CHECK(pool.records(Ev::kPacketDropped).size() == 3);
 }
 
 TEST_CASE("pause: a command waits until the process runs again") {

@@ -48,7 +48,8 @@ TEST_CASE("firewall: a rule is inserted before and behind others, by position, a
   CHECK(outcome(with(", before: all-out"), "e").verdict == Verdict::kHolds);
   CHECK(outcome(with(", position: 0"), "e").verdict == Verdict::kHolds);
   CHECK(outcome(with(", after: all-out"), "e").verdict == Verdict::kFails);
-  CHECK(outcome(with(""), "e").verdict == Verdict::kFails);
+  CHECK(outcome(with(", position: 9"), "e").verdict == Verdict::kFails);  // beyond the last: at the end
+  CHECK(outcome(with(""), "e").verdict == Verdict::kHolds);  // first, as nftables' insert
   const RunResult r = played("  - { name: in, at: 20s, firewall: { insert: { firewall: open, name: cut, " + rule + "drop } } }\n  - { name: out, at: 30s, firewall: { delete: open/cut } }\n",
                              "\n  - { name: some, finally: 'count(sim.fw.drop{rule=\"cut\"}) > 0', after: in, until: out }\n  - { name: none, never: count(sim.fw.drop) > 0, after: out + 1ms }");
   CHECK(r.exit_status() == 0);

@@ -99,7 +99,7 @@ TEST_CASE("summary: JSON with one stable order of keys") {
   std::vector<std::string> keys;
   for (const auto& [key, value] : j.items()) keys.push_back(key);
   CHECK(keys == std::vector<std::string>{"scenario", "file", "version", "seed", "status", "exit", "digest", "simulated_ns", "events", "records", "agents",
-                                         "params", "expectations", "metrics", "counts", "drops", "commands", "reproduce"});
+                                         "params", "expectations", "metrics", "counts", "drops", "commands", "workloads", "notes", "reproduce"});
   CHECK(j["exit"] == 1);
   CHECK(j["digest"].get<std::string>().size() == 32);
   CHECK(j["expectations"][0]["name"] == "e");

@@ -165,6 +165,72 @@ TEST_CASE("firewall: reject surfaces at the connecting socket as the error that 
   CHECK(dial(FirewallHook::kOutput, RejectWith::kTcpReset) == std::pair{SocketError::kRefused, Duration{0_ms}});
 }
 
+TEST_CASE("firewall: a reject says what it answered with, and the answer comes from where the firewall stands") {
+  struct Case {
+    FirewallHook hook;
+    RejectWith with;
+    const char* from;  // the answer's source
+    const char* host;  // whose own answer it is; "" = a router's, or in another's name
+  };
+  const Case cases[] = {
+      // The router of the sender's zone has the zone's last host address.
+      {FirewallHook::kForward, RejectWith::kIcmpAdminProhibited, "10.20.1.254", ""},
+      {FirewallHook::kInput, RejectWith::kIcmpPortUnreachable, "10.20.10.11", "s1"},
+      {FirewallHook::kOutput, RejectWith::kIcmpHostUnreachable, "10.20.1.1", "a1"},
+      {FirewallHook::kForward, RejectWith::kTcpReset, "10.20.10.11", ""},
+      {FirewallHook::kInput, RejectWith::kTcpReset, "10.20.10.11", "s1"},
+      {FirewallHook::kOutput, RejectWith::kTcpReset, "10.20.10.11", ""},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.from);
+    CAPTURE(static_cast<int>(c.hook));
+    World w(three_zones());
+    HostSet machines;
+    machines.add(w.host(c.hook == FirewallHook::kOutput ? "a1" : "s1"));
+    const FirewallId fw = w.network.add_firewall(firewall(c.hook, verdict(FirewallAction::kReject, c.with)), machines);
+    w.connect("a1", "s1", 80);
+    w.run_for(500_ms);
+    REQUIRE(w.recorder.losses.size() == 1);
+    CHECK(w.recorder.losses[0].drop.answer == c.with);
+    REQUIRE(w.recorder.answers.size() == 1);
+    const Recorder::Answer& answer = w.recorder.answers[0];
+    CHECK(answer.from.address.text() == c.from);
+    CHECK(answer.from_host == (*c.host ? w.host(c.host) : HostId::none()));
+    CHECK(answer.to.address == w.at("a1").address);
+    CHECK(answer.made_by == fw);
+    CHECK(w.errors.size() == 1);
+    w.network.check_balance();
+  }
+}
+
+TEST_CASE("firewall: a router whose zone has no address to spare answers in the target's name, and is known by its firewall") {
+  Topology t = three_zones();
+  t.hosts.push_back(agent("a254", "alpha", "10.20.1.254"));
+  World w(t);
+  const FirewallId fw = w.network.add_firewall(firewall(FirewallHook::kForward, verdict(FirewallAction::kReject)));
+  w.send("a1", "s1", "x");
+  w.run_for(1_s);
+  REQUIRE(w.recorder.answers.size() == 1);
+  CHECK(w.recorder.answers[0].from.address == w.at("s1").address);
+  CHECK(!w.recorder.answers[0].from_host.valid());
+  CHECK(w.recorder.answers[0].made_by == fw);
+  // UDP: the error reaches the kernel of a1.
+  CHECK(w.recorder.losses.size() == 1);
+  CHECK(w.network.totals().delivered == 1);
+  w.network.check_balance();
+}
+
+TEST_CASE("firewall: a reject that must be silent says so") {
+  World w(three_zones());
+  w.network.add_firewall(firewall(FirewallHook::kForward, verdict(FirewallAction::kReject, RejectWith::kTcpReset)));
+  w.send("a1", "s1", "a datagram cannot be reset");
+  w.run_for(1_s);
+  REQUIRE(w.recorder.losses.size() == 1);
+  CHECK(w.recorder.losses[0].drop.reason == DropReason::kReject);
+  CHECK(!w.recorder.losses[0].drop.answer);
+  CHECK(w.recorder.answers.empty());
+}
+
 TEST_CASE("firewall: an output drop is `operation not permitted` for UDP and silence for TCP") {
   World w(three_zones());
   w.network.tcp_listen(w.host("s1"), 80, &w);

@@ -77,19 +77,65 @@ TEST_CASE("net: IPv4-mapped addresses reach the host of the plain address") {
   CHECK(w.texts("a2") == std::vector<std::string>{"m"});
 }
 
-TEST_CASE("net: UDP to a closed port answers ICMP, which an unconnected socket never hears") {
+TEST_CASE("net: UDP to a closed port answers ICMP; it reaches the sender's kernel, an unconnected socket never hears of it") {
   World w(three_zones());
   CHECK(w.send("a1", "s1", "x", 9) == SocketError::kNone);
   w.run_for(1_s);
   CHECK(w.recorder.count(DropReason::kNoListener) == 1);
-  CHECK(w.recorder.count(DropReason::kStray) == 1);  // the ICMP error at the sender
+  CHECK(w.recorder.losses.size() == 1);  // the ICMP error is not lost
+  CHECK(w.network.totals().delivered == 1);
+  CHECK(w.network.host_counters(w.host("a1")).received[counter_index(Protocol::kIcmp)].packets == 1);
+  w.network.check_balance();
+  REQUIRE(w.recorder.answers.size() == 1);
+  CHECK(w.recorder.answers[0].from.address == w.at("s1").address);  // the machine itself answers
+  CHECK(w.recorder.answers[0].from_host == w.host("s1"));
+  CHECK(w.recorder.answers[0].bytes == 20 + 8 + 20 + 8);  // RFC 792: the IP header and 8 bytes are quoted
   CHECK(w.network.host_counters(w.host("s1")).sent[counter_index(Protocol::kIcmp)].packets == 1);
-  // sent <- dropped <- ICMP sent <- ICMP dropped: the chain of causes has no gap.
+  // sent <- dropped <- ICMP sent <- ICMP delivered: the chain of causes has no gap.
   const auto& records = w.recorder.records;
   REQUIRE(records.size() == 5);
   CHECK(records[2].cause.record == 1);
   CHECK(records[3].cause.record == 2);
   CHECK(records[4].cause.record == 3);
+}
+
+TEST_CASE("net: what finds no room in the socket's buffer is lost at the receiver, with that reason") {
+  World w(three_zones());
+  w.room = 3;
+  w.send("a1", "s1", "four");
+  w.send("a1", "s1", "two");
+  w.run_for(1_s);
+  CHECK(w.texts("s1") == std::vector<std::string>{"two"});
+  CHECK(w.recorder.count(DropReason::kBufferFull) == 1);
+  CHECK(w.network.totals().delivered == 1);
+  w.network.check_balance();
+}
+
+TEST_CASE("net: sockets' lives are told with both ends") {
+  World w(three_zones());
+  w.network.tcp_listen(w.host("s1"), 80, &w);
+  const ConnectionId c = w.connect("a1", "s1", 80);
+  w.run_for(1_s);
+  const Endpoint dialler = *w.network.tcp_local(c);
+  REQUIRE(w.recorder.connections.size() == 2);
+  CHECK(w.recorder.connections[0].what == "connected");
+  CHECK(w.recorder.connections[0].host == w.host("a1"));
+  CHECK(w.recorder.connections[0].local == dialler);
+  CHECK(w.recorder.connections[0].remote == w.at("s1", 80));
+  CHECK(w.recorder.connections[1].what == "accepted");
+  CHECK(w.recorder.connections[1].local == w.at("s1", 80));
+  CHECK(w.recorder.connections[1].remote == dialler);
+  w.network.tcp_abort(w.accepted.at(0));
+  w.connect("a2", "s1", 81);
+  w.run_for(1_s);
+  REQUIRE(w.recorder.connections.size() == 4);
+  CHECK(w.recorder.connections[2].what == "connection reset by peer");
+  CHECK(w.recorder.connections[2].local == dialler);
+  CHECK(w.recorder.connections[2].remote == w.at("s1", 80));
+  CHECK(w.recorder.connections[3].what == "connection refused");
+  CHECK(w.recorder.connections[3].local.address == w.at("a2").address);
+  CHECK(w.recorder.connections[3].local.port >= 32'768);
+  CHECK(w.recorder.connections[3].remote == w.at("s1", 81));
 }
 
 TEST_CASE("net: sizes count IPv4 and UDP headers") {

@@ -37,6 +37,7 @@ class Recorder : public NetObserver {
   }
   Cause packet_sent(Instant at, const PacketInfo& p) override {
     sent.push_back(p.serial);
+    if (p.protocol == Protocol::kIcmp || p.made_by.valid()) answers.push_back({p.from, p.from_host, p.to, p.icmp, p.made_by, p.ip_bytes});
     return note(at, "sent", p);
   }
   Cause packet_delivered(Instant at, const PacketInfo& p) override { return note(at, "delivered", p); }
@@ -52,6 +53,30 @@ class Recorder : public NetObserver {
     return note(at, "verdict", p);
   }
 
+  Cause connection_opened(Instant, HostId host, const Endpoint& local, const Endpoint& remote, bool accepted) override {
+    connections.push_back({host, local, remote, accepted ? "accepted" : "connected"});
+    records.push_back({"opened", Protocol::kTcp, {}});
+    return {static_cast<std::uint32_t>(records.size() - 1)};
+  }
+  Cause connection_failed(Instant, HostId host, const Endpoint& local, const Endpoint& remote, SocketError e) override {
+    connections.push_back({host, local, remote, std::string(text_of(e))});
+    return {};
+  }
+
+  struct Answer {
+    Endpoint from;
+    HostId from_host;
+    Endpoint to;
+    IcmpError code;
+    FirewallId made_by;
+    std::uint32_t bytes;
+  };
+  struct Connection {
+    HostId host;
+    Endpoint local;
+    Endpoint remote;
+    std::string what;
+  };
   std::size_t count(DropReason reason) const {
     std::size_t n = 0;
     for (const Loss& loss : losses) n += loss.drop.reason == reason;
@@ -66,6 +91,8 @@ class Recorder : public NetObserver {
   std::vector<std::uint64_t> sent;
   std::vector<Loss> losses;
   std::vector<Verdict> verdicts;
+  std::vector<Answer> answers;  // ICMP errors and firewalls' RSTs as they were sent
+  std::vector<Connection> connections;
 
  private:
   Cause note(Instant, const char* what, const PacketInfo& p) {
@@ -108,6 +135,7 @@ class World : public UdpSink, public TcpSink {
     return network.tcp_connect(host(from), at(to, port), this, &dial_error);
   }
 
+  bool takes(const Endpoint&, std::size_t bytes) override { return bytes <= room; }
   void on_udp(HostId at_host, const Endpoint& from, const Endpoint& to, const Bytes& payload) override {
     arrivals.push_back(
         {engine.now(), std::string(network.host_name(at_host)), from, to, std::string(text_of(payload))});
@@ -141,6 +169,7 @@ class World : public UdpSink, public TcpSink {
   std::map<ConnectionId, std::string> streams;
   std::map<ConnectionId, SocketError> errors;
   SocketError dial_error = SocketError::kNone;
+  std::size_t room = 1u << 20;  // of every socket
   Instant connected_at, error_at, last_data_at;
   Cause error_cause;
 };

@@ -294,3 +294,18 @@ TEST_CASE("tcp rfc 6528: initial sequence numbers depend on seed and 4-tuple, gr
   CHECK(isn(1, 0, 5000, t) != isn(1, 0, 5001, t));
   CHECK(isn(1, 0, 5000, t + 64_us) == isn(1, 0, 5000, t) + 1000);
 }
+
+TEST_CASE("tcp: an error names both ends of the connection that is gone") {
+  TcpPair net;
+  net.a.stack.connect(net.now, at("10.0.0.1", 40'001), at("10.0.0.2", 9));  // closed port
+  net.run_for(10_ms);
+  REQUIRE(net.a.errors == std::vector{SocketError::kRefused});
+  CHECK(net.a.failed[0] == std::pair{at("10.0.0.1", 40'001), at("10.0.0.2", 9)});
+  const TcpId id = net.dialled();
+  const Endpoint local = net.a.stack.local(id), remote = net.a.stack.remote(id);
+  net.b.stack.abort(net.now, net.b.accepted.at(0));
+  net.run_for(10_ms);
+  REQUIRE(net.a.errors.size() == 2);
+  CHECK(net.a.errors[1] == SocketError::kReset);
+  CHECK(net.a.failed[1] == std::pair{local, remote});
+}

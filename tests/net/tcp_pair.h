@@ -43,7 +43,8 @@ class TcpHost : public TcpOutput {
     log("end");
     if (react_end) react_end(id);
   }
-  void on_error(TcpId, SocketError error) override {
+  void on_error(TcpId, const Endpoint& local, const Endpoint& remote, SocketError error) override {
+    failed.push_back({local, remote});
     errors.push_back(error);
     log("error");
   }
@@ -63,6 +64,7 @@ class TcpHost : public TcpOutput {
   std::vector<std::uint8_t> received;
   std::vector<std::size_t> slices;
   std::vector<SocketError> errors;
+  std::vector<std::pair<Endpoint, Endpoint>> failed;  ///< beside `errors`: local, remote
   std::vector<Event> events;
   std::uint64_t last_user = 0;
   int connected = 0;

@@ -308,9 +308,9 @@ TEST_CASE("what is missing or too much is pointed at") {
   CHECK(error_of("1 < \u00fc") == "4-6 unexpected `\u00fc`");  // bytes, whole characters
   CHECK(error_of("\"abc") == "0-4 the string does not end");
   CHECK(error_of(count("{member=\"x}")) == "39-43 the string does not end");
-  CHECK(error_of("\"a\" =~ \"(\"") == "7-10 the regular expression does not compile");
+  CHECK(error_of("\"a\" =~ \"(\"") == "7-10 `(` is no regular expression: a parenthesis has no partner");
   CHECK(error_of("\"a\" =~ 3") == "7-8 `=~` needs a regular expression in quotes");
-  CHECK(error_of(count("{member=~\"[\"}")) == "40-43 the regular expression does not compile");
+  CHECK(error_of(count("{member=~\"[\"}")) == "40-43 `[` is no regular expression: a bracket has no partner");
   CHECK(error_of("1" + std::string(400, '0')) == "0-401 the number is too large");
 }
 

@@ -209,18 +209,44 @@ TEST_CASE("selectors: picks are drawn from the run's numbers, and the same ones 
   s.terms[0].all = true;
   s.pick = {Pick::Kind::kShare, 0, 200'000'000};
   Rng one(7, "step/1", "pick"), same(7, "step/1", "pick"), other(8, "step/1", "pick");
-  const auto drawn = resolve(s, t, one);
+  const std::vector<bool> anybody(100, true);
+  const auto drawn = resolve(s, t, one, anybody);
   CHECK(drawn.size() == 20);
   CHECK(std::is_sorted(drawn.begin(), drawn.end()));
   CHECK(std::adjacent_find(drawn.begin(), drawn.end()) == drawn.end());
-  CHECK(drawn == resolve(s, t, same));
-  CHECK(drawn != resolve(s, t, other));
+  CHECK(drawn == resolve(s, t, same, anybody));
+  CHECK(drawn != resolve(s, t, other, anybody));
   s.pick = {Pick::Kind::kCount, 1, 0};
-  CHECK(resolve(s, t, one).size() == 1);
+  CHECK(resolve(s, t, one, anybody).size() == 1);
   s.pick = {Pick::Kind::kCount, 1000, 0};
-  CHECK(resolve(s, t, one).size() == 100);
+  CHECK(resolve(s, t, one, anybody).size() == 100);
   s.pick = {Pick::Kind::kLeader, 0, 0};
   const std::uint64_t before = one.position();
-  CHECK(resolve(s, t, one).size() == 100);
+  CHECK(resolve(s, t, one, anybody).empty());  // never everybody
+  s.pick = {};
+  CHECK(resolve(s, t, one, {}).size() == 100);
   CHECK(one.position() == before);
+}
+
+TEST_CASE("selectors: a pick is made among those that are eligible; a share is one of all that match") {
+  const auto loaded = load(topology({}, "[{ name: \"a-{n}\", count: 100, zone: core, config: {} }]"));
+  const Topology& t = only(loaded);
+  Selector s;
+  s.terms.push_back({});
+  s.terms[0].all = true;
+  std::vector<bool> some(100);
+  for (const std::size_t i : {3u, 50u, 99u}) some[i] = true;
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    Rng rng(seed, "step/1", "pick");
+    s.pick = {Pick::Kind::kCount, 2, 0};
+    const auto two = resolve(s, t, rng, some);
+    REQUIRE(two.size() == 2);
+    for (const std::uint32_t agent : two) CHECK(some[agent]);
+    s.pick = {Pick::Kind::kShare, 0, 20'000'000};
+    CHECK(resolve(s, t, rng, some).size() == 2);
+    s.pick = {Pick::Kind::kShare, 0, 500'000'000};
+    CHECK(resolve(s, t, rng, some) == std::vector<std::uint32_t>{3, 50, 99});
+  }
+  Rng rng(1, "step/1", "pick");
+  CHECK(resolve(s, t, rng, std::vector<bool>(100)).empty());
 }

@@ -19,18 +19,26 @@ namespace dcsim::test {
 
 using Json = nlohmann::json;
 
-/// The folder with the JSON files of one subject ("gossip"). DCSIM_VECTORS may name it or its parent.
+/// The folder with the JSON files of one subject ("gossip"). DCSIM_VECTORS may name it or its parent; a subject that is not
+/// there is taken from the repository.
 inline std::filesystem::path vector_folder(std::string_view subject = "gossip") {
+  const auto own = std::filesystem::path(DCSIM_SOURCE_DIR) / "tests/data/vectors" / subject;
   const char* given = std::getenv("DCSIM_VECTORS");
-  const std::filesystem::path base = given != nullptr && *given != '\0'
-                                         ? std::filesystem::path(given)
-                                         : std::filesystem::path(DCSIM_SOURCE_DIR) / "tests/data/vectors";
-  return std::filesystem::is_directory(base / subject) ? base / subject : base;
+  if (given == nullptr || *given == '\0') return own;
+  const std::filesystem::path base(given);
+  if (std::filesystem::is_directory(base / subject)) return base / subject;
+  // The folder itself, or the folder of another subject?
+  for (const auto& entry : std::filesystem::directory_iterator(base)) {
+    const std::filesystem::path name = entry.path().filename();
+    if (name.extension() == ".json" && std::filesystem::exists(own / name)) return base;
+  }
+  return own;
 }
 
-/// One parsed file; the test fails if it is missing or malformed.
+/// One parsed file; the test fails if it is malformed, or missing in the repository too.
 inline Json load_vectors(std::string_view file, std::string_view subject = "gossip") {
-  const auto path = vector_folder(subject) / file;
+  auto path = vector_folder(subject) / file;
+  if (!std::filesystem::exists(path)) path = std::filesystem::path(DCSIM_SOURCE_DIR) / "tests/data/vectors" / subject / file;
   std::ifstream in(path);
   REQUIRE_MESSAGE(in.good(), "cannot open " << path.string());
   Json json = Json::parse(in, nullptr, false);
@@ -47,6 +55,16 @@ inline std::vector<std::string> vector_files(std::string_view prefix, std::strin
   }
   std::sort(names.begin(), names.end());
   return names;
+}
+
+/// Fails, naming it, for every key of an object that its reader does not know: a recording may say more than is checked.
+/// Remarks are no facts: "note", "..._note" and what another version did ("v0_2_2...").
+inline void only_keys(const Json& object, std::initializer_list<std::string_view> known) {
+  for (const auto& item : object.items()) {
+    const std::string& key = item.key();
+    if (key == "note" || key.ends_with("_note") || key == "comment" || key.starts_with("v0_2_2")) continue;
+    if (std::find(known.begin(), known.end(), key) == known.end()) FAIL_CHECK("unknown key \"" << key << "\" in a recording");
+  }
 }
 
 inline int hex_digit(char c) {

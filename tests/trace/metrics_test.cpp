@@ -106,6 +106,24 @@ TEST_CASE("metrics: min, max, avg and quantiles of a counter look at the totals 
   CHECK(numbers(h.hub.read(all, Hub::at(9))) == std::vector<double>{1, 4});
 }
 
+TEST_CASE("metrics: a matcher that no linear time can judge is refused at once, a hostile one is judged") {
+  Hub w;
+  AggregateSpec spec;
+  spec.series = Series::kSerfMemberFailed;
+  spec.matchers = {like("observer", "alpha(?!-1).*")};
+  const auto refused = w.hub.subscribe(spec);
+  REQUIRE(!refused.ok());
+  CHECK(refused.error().text == "`alpha(?!-1).*` is no regular expression: look-ahead is not supported");
+  spec.matchers = {like("observer", "(a*)*b")};
+  const auto hostile = w.hub.subscribe(spec);
+  REQUIRE(hostile.ok());
+  w.hub.open(*hostile, Instant{});
+  LabelValues l;
+  l.observer = w.names.intern(std::string(4000, 'a'));
+  w.hub.count(Instant{}, Series::kSerfMemberFailed, l);
+  CHECK(w.hub.read(*hostile, Instant{}).number == 0);
+}
+
 TEST_CASE("metrics: labels match by =, !=, =~ and !~, the agent's own and the member's too") {
   Hub h;
   const auto count = [&](std::vector<MatcherSpec> m) {

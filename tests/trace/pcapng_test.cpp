@@ -120,6 +120,26 @@ TEST_CASE("pcapng: frames have the lengths and checksums of RFC 791, 768 and 929
   CHECK(text_of(ip.subspan(28)) == "hello");
 }
 
+TEST_CASE("pcapng: TCP options are on the wire, and the header's length counts them") {
+  // As Linux orders them on a SYN: MSS, SACK-permitted, timestamps, window scale (RFC 9293, 2018, 7323).
+  const std::array<std::uint8_t, 20> options = {2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2, 1, 3, 3, 7};
+  CapturedPacket p{.proto = Proto::kTcp, .src = ep("10.0.0.1", 33000), .dst = ep("10.0.0.2", 8300), .flags = 2, .payload = payload("data")};
+  std::copy(options.begin(), options.end(), p.options.begin());
+  p.option_bytes = options.size();
+  const Buffer frame = ethernet_frame(p);
+  REQUIRE(frame.size() == 14 + 20 + 20 + 20 + 4);
+  const ByteView ip = ByteView(frame).subspan(14);
+  CHECK(ip[3] == 64);
+  const ByteView tcp = ip.subspan(20);
+  CHECK((tcp[12] >> 4) == 10);  // words
+  CHECK(std::equal(options.begin(), options.end(), tcp.begin() + 20));
+  CHECK(text_of(tcp.subspan(40)) == "data");
+  Buffer pseudo(ip.begin() + 12, ip.begin() + 20);
+  pseudo.insert(pseudo.end(), {0, 6, 0, 44});
+  pseudo.insert(pseudo.end(), tcp.begin(), tcp.end());
+  CHECK(internet_checksum(pseudo) == 0xffff);
+}
+
 TEST_CASE("pcapng: a mapped address is IPv4 on the wire; a payload beyond IP's limit is cut") {
   CapturedPacket p = udp(0, "10.0.0.1", "10.0.0.2", "x");
   const Buffer plain = ethernet_frame(p);

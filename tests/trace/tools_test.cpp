@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "trace/filter.h"
 #include "trace/output.h"
 #include "world.h"
 
@@ -81,7 +82,19 @@ TEST_CASE("trace grep: wrong terms are usage errors") {
   CHECK(error("ev=member-faild") == "error: no event is called `member-faild`\n");
   CHECK(error("memver=x") == "error: no record has a field `memver`\n");
   CHECK(error("since=soon") == "error: `soon` is no time: write 90s, 1m30s or seconds\n");
-  CHECK(error("rule=~(").starts_with("error: `(` is no regular expression"));
+  CHECK(error("rule=~(") == "error: `(` is no regular expression: a parenthesis has no partner\n");
+  CHECK(error("rule=~tenants(?=-apart)") ==
+        "error: `tenants(?=-apart)` is no regular expression: look-ahead is not supported\n");
+  CHECK(error("(a|b)\\1") == "error: `(a|b)\\1` is no regular expression: back-references are not supported\n");
+}
+
+TEST_CASE("trace grep: a pattern made to backtrack takes no longer than another") {
+  World w;
+  w.add(1, Ev::kLog, "a.dc1", fields::log(LogLevel::kInfo, w.name(std::string(4000, 'a'))));
+  const auto hostile = Filter::parse(std::vector<std::string>{"text=~(a+)+b", "(a|aa)+b"});
+  REQUIRE(hostile.ok());
+  const Recording recording = w.tracer.recording();
+  CHECK_FALSE(hostile->accepts(0, *recording.at(0), recording));  // 2^4000 steps for a matcher that backtracks
 }
 
 TEST_CASE("trace cat: a limit ends it") {

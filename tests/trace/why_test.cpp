@@ -84,6 +84,39 @@ TEST_CASE("why: an accusation heard by gossip goes on at the accuser") {
   CHECK(story.ends_with("To blame: firewall core-fw, rule tenants-apart: stopped 2 packets.\n"));
 }
 
+TEST_CASE("why: a suspicion merged from a push/pull goes on at who sent the state, however many held it before") {
+  Tenants w;
+  // server-1 merges alpha-1's state, and alpha-3 server-1's: each suspects by itself (memberlist state.go mergeState).
+  const auto merge = [&](std::int64_t ms, const char* from, const char* to, const char* name) {
+    const auto data = [&](Ev ev, const char* node, Cause cause) {
+      return w.add(ms, ev, node, fields::packet(Proto::kTcp, 1500, w.endpoint(from, 8301), w.endpoint(to, 33001), {}, 7, 24), cause);
+    };
+    const Cause sent = data(Ev::kPacketSent, from, w.add(ms, Ev::kNote, from));
+    const Cause got = data(Ev::kPacketDelivered, to, sent);
+    return w.add(ms, Ev::kSuspect, to, fields::claim(w.name("beta-2.dc1"), w.name("lan"), w.name(name), 1, 2, 4_s), got);
+  };
+  merge(2500, "alpha-1.dc1", "server-1.dc1", "server-1.dc1");
+  const Cause suspect = merge(2600, "server-1.dc1", "alpha-3.dc1", "alpha-3");
+  const Cause failed = w.add(6600, Ev::kMemberFailed, "alpha-3.dc1", fields::member(w.name("beta-2.dc1"), w.name("lan")), suspect);
+  const std::string story = why(w.tracer.recording(), failed.record - 1);
+  CAPTURE(story);
+  CHECK(mentions(story, "merged from the state of server-1.dc1, whose own reason was:\n"));
+  CHECK(mentions(story, "merged from the state of alpha-1.dc1, whose own reason was:\n"));
+  CHECK(mentions(story, "alpha-1.dc1: probe-failed"));
+  CHECK(story.ends_with("To blame: firewall core-fw, rule tenants-apart: stopped 2 packets.\n"));
+}
+
+TEST_CASE("why: a suspicion of one's own probe is nobody else's, and another member's or pool's suspicion explains nothing") {
+  Tenants w;
+  const auto data = [&](Ev ev, const char* node, Cause cause) {
+    return w.add(2500, ev, node, fields::packet(Proto::kTcp, 1500, w.endpoint("alpha-1.dc1", 8301), w.endpoint("alpha-3.dc1", 33001), {}, 7, 24), cause);
+  };
+  const Cause got = data(Ev::kPacketDelivered, "alpha-3.dc1", data(Ev::kPacketSent, "alpha-1.dc1", w.add(2500, Ev::kNote, "alpha-1.dc1")));
+  const Cause other = w.add(2500, Ev::kSuspect, "alpha-3.dc1", fields::claim(w.name("beta-9.dc1"), w.name("lan"), w.name("alpha-3"), 1, 2, 4_s), got);
+  CHECK(why(w.tracer.recording(), other.record - 1).ends_with("No lost packet was found behind it.\n"));
+  CHECK_FALSE(mentions(why(w.tracer.recording(), w.suspect.record - 1), "merged from"));
+}
+
 TEST_CASE("why: an answer that is lost on its way back is found (one-way block)") {
   World w;
   const Fields probe = fields::probe(w.name("b"), w.name("lan"), 1, 500_ms);

@@ -234,12 +234,12 @@ TEST_CASE("memo: results are the same with and without, however often and in wha
     without.compress(in, b);
     REQUIRE(a == b);
     wire::Reader r(ByteView(a).subspan(1));
-    ByteView lzw;
-    REQUIRE(wire::read_compress(r, lzw));
+    wire::CompressBody body;
+    REQUIRE(wire::read_compress(r, body));
     Bytes x, y;
     const std::size_t limit = rng.below(2) == 0 ? in.size() : in.size() - 1;
-    const auto outcome = undo_with.decompress_lzw(lzw, limit, x);
-    REQUIRE(outcome == undo_without.decompress_lzw(lzw, limit, y));
+    const auto outcome = undo_with.decompress_lzw(body.buf, limit, x);
+    REQUIRE(outcome == undo_without.decompress_lzw(body.buf, limit, y));
     CHECK(outcome ==
           (limit == in.size() ? wire::Decompressor::Outcome::kDone : wire::Decompressor::Outcome::kTooLarge));
     if (outcome == wire::Decompressor::Outcome::kDone)

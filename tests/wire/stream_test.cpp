@@ -1,6 +1,9 @@
 #include "wire/stream.h"
 
+#include <map>
+
 #include "support/vectors.h"
+#include "wire/serf_messages.h"
 
 using namespace dcsim;
 using namespace dcsim::test;
@@ -169,13 +172,63 @@ TEST_CASE("stream: layers nest once, and only what a stream may carry is taken")
   Buffer cut;  // what was compressed was not a whole frame
   compressor.compress(from_hex("0082a44e6f6465a161a5536571"), cut);
   CHECK(refusal(cut) == StreamError::kBadBody);
-  Buffer nothing;
-  compressor.compress({}, nothing);
-  CHECK(refusal(nothing) == StreamError::kBadCompress);
-  once[once.size() - 1] ^= 0xff;
-  once[once.size() - 2] ^= 0xff;
-  CHECK(refusal(once) == StreamError::kBadCompress);
   CHECK(refusal(from_hex("00c1")) == StreamError::kBadBody);
+}
+
+TEST_CASE("stream: a compress message that cannot be undone is refused as util.go decompressBuffer words it") {
+  const auto refused_as = [](std::string_view hex, StreamError error, std::string_view text) {
+    CAPTURE(hex);
+    CHECK(refusal(from_hex(hex)) == error);
+    CHECK(wire::text_of(error) == text);
+    CHECK(wire::answered_with_err(error));
+  };
+  refused_as("0982a4416c676f00a3427566a3000302", StreamError::kEmptyFrame, "decompressed message is empty");
+  refused_as("0982a4416c676f00a3427566a3ffffff", StreamError::kBadLzw, "lzw: invalid code");
+  refused_as("0982a4416c676f00a3427566a3000100", StreamError::kShortLzw, "unexpected EOF");
+  refused_as("0982a4416c676f00a3427566c0", StreamError::kShortLzw, "unexpected EOF");  // nil is no bytes at all
+  refused_as("09c1", StreamError::kBadCompress, "failed to decompress payload");
+
+  wire::StreamWorkspace ws;
+  StreamFrame frame;
+  StreamParser other(true, {});
+  REQUIRE(other.feed(from_hex("0982a4416c676f07a3427566a0"), ws, frame) == StreamStatus::kRefused);
+  CHECK(other.error() == StreamError::kUnknownAlgorithm);
+  CHECK(other.algorithm() == 7);
+  CHECK(wire::text_of(other.error()) == "cannot decompress unknown algorithm");
+  CHECK(wire::text_of(StreamError::kTooLarge) == "decompressed message is larger than limit (41943040)");
+}
+
+TEST_CASE("stream: a compress message that the peer cuts off ends badly inside a value and well between two") {
+  // go-msgpack 0.5.x: io.ReadAtLeast gives EOF if nothing came, ErrUnexpectedEOF if something did.
+  const Buffer whole = from_hex("0982a4416c676f00a3427566da00050102030405");
+  const std::map<std::size_t, bool> inside{{1, false}, {2, false}, {3, false},  {4, true},   {7, false},
+                                           {9, false}, {10, true}, {12, false}, {13, false}, {14, true},
+                                           {15, false}, {16, true}, {19, true}};
+  for (const auto& at : inside) {
+    const std::size_t n = at.first;
+    const bool cut = at.second;
+    CAPTURE(n);
+    wire::StreamWorkspace ws;
+    StreamFrame frame;
+    StreamParser parser(true, {});
+    REQUIRE(parser.feed(ByteView(whole).first(n), ws, frame) == StreamStatus::kNeedMore);
+    CHECK(parser.finish() == StreamStatus::kRefused);
+    CHECK(parser.error() == (cut ? StreamError::kCutCompress : StreamError::kTruncated));
+  }
+}
+
+TEST_CASE("stream: without a key an encrypted frame is done with at its first byte, whatever its length says") {
+  for (const std::string_view hex : {"0a", "0a00", "0affffffff", "0a0000003c0001"}) {
+    CAPTURE(hex);
+    wire::StreamWorkspace ws;
+    StreamFrame frame;
+    StreamParser parser(true, {"lan"}, wire::Encrypted::kRefused);
+    CHECK(parser.feed(from_hex("f4036c616e"), ws, frame) == StreamStatus::kNeedMore);
+    REQUIRE(parser.feed(from_hex(hex), ws, frame) == StreamStatus::kComplete);
+    CHECK(frame.type == wire::MessageType::kEncrypt);
+    CHECK(frame.encrypted.empty());
+    CHECK(frame.label == "lan");
+  }
 }
 
 TEST_CASE("stream: only inbound streams bear labels, and those must match") {
@@ -201,8 +254,7 @@ TEST_CASE("stream: unreadable layers are answered with an err message, everythin
   for (std::size_t i = 0; i < wire::kStreamErrorCount; ++i) {
     const auto error = static_cast<StreamError>(i);
     CHECK(wire::name_of(error) != "unknown");
-    const bool layer = error == StreamError::kBadCompress || error == StreamError::kTooLarge ||
-                       error == StreamError::kEncryptedTooLong;
+    const bool layer = error >= StreamError::kEncryptedTooLong && error <= StreamError::kTooLarge;
     CHECK(wire::answered_with_err(error) == layer);
     CHECK(wire::text_of(error).empty() == (error == StreamError::kNone));
   }
@@ -254,26 +306,64 @@ TEST_CASE("stream: a decompression memo changes nothing but the work") {
   CHECK(memo.hits() == 2);
 }
 
-TEST_CASE("push/pull: plain sizes are those of recorded agents (go-msgpack 2.x integers)") {
+namespace {
+
+/// Serf's part of a push/pull: the LTimes of all members, and a ring of 512 events of which none is used.
+Buffer serf_state(const std::vector<std::string>& names) {
+  const Buffer ring(512, 0xc0);
+  Buffer ltimes, out;
+  {
+    wire::Writer writer(ltimes);
+    for (const std::string& name : names) writer.text(name), writer.unsigned_int(1);
+  }
+  wire::serf::PushPull state;
+  state.events.items = ring;
+  state.events.count = 512;
+  state.left_members.nil = state.events.nil = state.status_ltimes.nil = false;
+  state.status_ltimes.items = ltimes;
+  state.status_ltimes.count = static_cast<std::uint32_t>(names.size());
+  state.ltime = state.event_ltime = state.query_ltime = 1;
+  wire::serf::encode(state, out);
+  return out;
+}
+
+}  // namespace
+
+// 61 + n + raw(meta) per entry after a header of 27 + i(N) + i(U), with names of nine letters; a Consul server's tags
+// take 213 bytes, a client's 125, and three are servers.
+TEST_CASE("push/pull: sizes are those of recorded agents (go-msgpack 2.x integers)") {
+  constexpr std::size_t kEncryption = 5 + 29;
   const Json file = load_vectors("formulas.json");
   int checked = 0;
   for (const Json& v : file["vectors"]) {
     if (v["type"] != "pushpull_size") continue;
+    only_keys(v, {"id", "type", "n", "notags", "consul"});
     const std::size_t n = v["n"];
-    const std::size_t user = v["notags"]["user_state_len"];
-    // 61 + n + raw(meta) per entry, nine-letter names and empty tag maps ("ff80"), after a header of 27 + i(N) + i(U).
+    CAPTURE(n);
     std::vector<std::string> names;
     auto nodes = table(n, names);
     for (std::size_t i = 0; i < n; ++i) {
-      std::string digits = std::to_string(i);
+      const std::string digits = std::to_string(i);
       names[i] = "node-" + std::string(4 - std::min<std::size_t>(4, digits.size()), '0') + digits;
       nodes[i].name = names[i];
       nodes[i].incarnation = 1;
     }
-    Buffer bare;
-    wire::append_push_pull(false, nodes, Buffer(user, 0), bare, wire::IntStyle::kNew);
-    CAPTURE(n);
-    CHECK(bare.size() == v["notags"]["plain_len"].get<std::size_t>());
+    const Buffer user = serf_state(names), server(213, 1), client(125, 1);
+    for (const char* tags : {"notags", "consul"}) {
+      CAPTURE(tags);
+      const Json& sizes = v[tags];
+      only_keys(sizes, {"user_state_len", "plain_len", "compressed_message_len", "encrypted_frame_len"});
+      if (tags == std::string("consul")) {
+        for (std::size_t i = 0; i < n; ++i) nodes[i].meta = ByteView(i < 3 ? server : client);
+      }
+      CHECK(user.size() == sizes["user_state_len"].get<std::size_t>());
+      Buffer bare;
+      wire::append_push_pull(false, nodes, user, bare, wire::IntStyle::kNew);
+      CHECK(bare.size() == sizes["plain_len"].get<std::size_t>());
+      CHECK(sizes["compressed_message_len"].get<std::size_t>() + kEncryption ==
+            sizes["encrypted_frame_len"].get<std::size_t>());
+      CHECK(sizes["compressed_message_len"] < sizes["plain_len"]);
+    }
     ++checked;
   }
   if (checked == 0) MESSAGE("no pushpull_size vectors");

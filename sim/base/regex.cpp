@@ -1,8 +1,9 @@
-#include "gossip/serf_regex.h"
+#include "base/regex.h"
 
+#include <algorithm>
 #include <utility>
 
-namespace dcsim::gossip {
+namespace dcsim {
 
 namespace {
 
@@ -66,13 +67,16 @@ class RegexCompiler {
 
   std::optional<Regex> run() {
     Fragment program = alternatives(0);
-    if (bad_ || at_ != in_.size()) return std::nullopt;
+    if (!bad_ && at_ != in_.size()) fail("a `)` has no partner");
+    if (bad_) return std::nullopt;
     program.push_back({Regex::Op::kMatch, 0, 0});
     Regex regex;
     regex.program_ = std::move(program);
     regex.sets_ = std::move(sets_);
     return regex;
   }
+  /// What is wrong, if run() gave nothing.
+  const std::string& problem() const { return problem_; }
 
  private:
   using Inst = Regex::Inst;
@@ -86,13 +90,15 @@ class RegexCompiler {
     at_ += text.size();
     return true;
   }
-  Fragment fail() {
+  /// The first mistake is the one that is told.
+  Fragment fail(std::string_view why) {
+    if (!bad_) problem_ = why;
     bad_ = true;
     return {};
   }
   static std::int32_t size_of(const Fragment& f) { return static_cast<std::int32_t>(f.size()); }
   void append(Fragment& to, const Fragment& f) {
-    if (to.size() + f.size() > Regex::kMaxProgram) bad_ = true;
+    if (to.size() + f.size() > Regex::kMaxProgram) fail(kTooBig);
     if (!bad_) to.insert(to.end(), f.begin(), f.end());
   }
 
@@ -104,7 +110,7 @@ class RegexCompiler {
       }
     }
     sets_.push_back(s);
-    if (sets_.size() > Regex::kMaxProgram) return fail();
+    if (sets_.size() > Regex::kMaxProgram) return fail(kTooBig);
     return {{Op::kSet, static_cast<std::int32_t>(sets_.size() - 1), 0}};
   }
   /// One character outside `ascii`: another ASCII one, or a whole UTF-8 sequence.
@@ -136,7 +142,7 @@ class RegexCompiler {
   }
 
   Fragment alternatives(int depth) {
-    if (depth > Regex::kMaxDepth) return fail();
+    if (depth > Regex::kMaxDepth) return fail("its groups nest too deep");
     Fragment left = sequence(depth);
     while (more() && take("|")) {
       const Fragment right = sequence(depth);
@@ -161,7 +167,7 @@ class RegexCompiler {
     if (!more() || !repetition(low, high)) return atom_code;
     take("?");
     int again_low = 0, again_high = 0;
-    if (more() && repetition(again_low, again_high)) return fail();
+    if (more() && repetition(again_low, again_high)) return fail(kNothingToRepeat);
     return repeat(atom_code, low, high);
   }
 
@@ -178,7 +184,7 @@ class RegexCompiler {
         if (more() && is_digit(peek()) && !number(high)) return at_ = start, false;
       }
       if (take("}")) {
-        if (low > 1000 || high > 1000 || (high >= 0 && high < low)) bad_ = true;
+        if (low > 1000 || high > 1000 || (high >= 0 && high < low)) fail("a repeat count is no range up to 1000");
         return true;
       }
     }
@@ -219,7 +225,7 @@ class RegexCompiler {
       case '*':
       case '+':
       case '?':
-        return fail();
+        return fail(kNothingToRepeat);
       default:
         --at_;
         return literal();
@@ -238,9 +244,11 @@ class RegexCompiler {
   Fragment group(int depth) {
     const bool fold = fold_, dot_all = dot_all_;
     if (take("?")) {
+      if (take("=") || take("!")) return fail("look-ahead is not supported");
+      if (take("<=") || take("<!")) return fail("look-behind is not supported");
       if (take("P<") || take("<")) {
         while (more() && is_word(peek())) ++at_;
-        if (!take(">")) return fail();
+        if (!take(">")) return fail("a group's name does not end");
       } else {
         bool on = true;
         while (more() && peek() != ':' && peek() != ')') {
@@ -252,22 +260,24 @@ class RegexCompiler {
           else if (flag == 's')
             dot_all_ = on;
           else if (flag != 'U')
-            return fail();
+            return fail("a group's flag is unknown");
         }
         if (take(")")) return {};  // flags for the rest of the enclosing group
-        if (!take(":")) return fail();
+        if (!take(":")) return fail(kNoPartner);
       }
     }
     Fragment inner = alternatives(depth + 1);
-    if (!take(")")) return fail();
+    if (!take(")")) return fail(kNoPartner);
     fold_ = fold;
     dot_all_ = dot_all;
     return inner;
   }
 
   Fragment escape() {
-    if (!more()) return fail();
+    if (!more()) return fail(kBadEscape);
     const char c = in_[at_++];
+    if (c >= '1' && c <= '9') return fail("back-references are not supported");
+    if (c == 'p' || c == 'P') return fail("Unicode classes are not supported");
     Set ascii;
     bool negated = false;
     if (perl_class(c, ascii, negated)) return negated ? set_outside(ascii) : set(ascii);
@@ -284,7 +294,7 @@ class RegexCompiler {
         break;
     }
     const int value = escaped_char(c);
-    return value < 0 ? fail() : set(Set().set(static_cast<unsigned>(value)));
+    return value < 0 ? fail(kBadEscape) : set(Set().set(static_cast<unsigned>(value)));
   }
 
   /// The character behind a backslash and `c`; -1 if there is none.
@@ -331,7 +341,7 @@ class RegexCompiler {
         const bool outside = take("^");
         const std::size_t end = in_.find(":]", at_);
         const auto named = end == std::string_view::npos ? std::nullopt : posix_class(in_.substr(at_, end - at_));
-        if (!named || outside) return fail();
+        if (!named || outside) return fail("a character class is unknown");
         members |= *named;
         at_ = end + 2;
         continue;
@@ -339,7 +349,7 @@ class RegexCompiler {
       Set perl;
       bool perl_negated = false;
       if (peek() == '\\' && at_ + 1 < in_.size() && perl_class(in_[at_ + 1], perl, perl_negated)) {
-        if (perl_negated) return fail();  // would hold characters outside ASCII
+        if (perl_negated) return fail("\\D, \\S and \\W inside brackets are not supported");  // not only ASCII
         members |= perl;
         at_ += 2;
         continue;
@@ -350,10 +360,10 @@ class RegexCompiler {
         ++at_;
         high = bracket_char();
       }
-      if (low < 0 || high < low) return fail();
+      if (low < 0 || high < low) return fail("a range in brackets is malformed or not ASCII");
       for (int c = low; c <= high; ++c) members.set(static_cast<unsigned>(c));
     }
-    if (!take("]")) return fail();
+    if (!take("]")) return fail("a bracket has no partner");
     return negated ? set_outside(members) : set(members);
   }
 
@@ -364,15 +374,26 @@ class RegexCompiler {
     return static_cast<unsigned char>(c) < 128 ? c : -1;
   }
 
+  static constexpr std::string_view kTooBig = "it is too big";
+  static constexpr std::string_view kNoPartner = "a parenthesis has no partner";
+  static constexpr std::string_view kNothingToRepeat = "a `*`, `+` or `?` has nothing to repeat";
+  static constexpr std::string_view kBadEscape = "an escape is unknown or trailing";
+
   std::string_view in_;
   std::size_t at_ = 0;
   bool bad_ = false;
+  std::string problem_;
   bool fold_ = false;
   bool dot_all_ = false;
   std::vector<Set> sets_;
 };
 
-std::optional<Regex> Regex::compile(std::string_view expression) { return RegexCompiler(expression).run(); }
+std::optional<Regex> Regex::compile(std::string_view expression, std::string* why) {
+  RegexCompiler compiler(expression);
+  auto regex = compiler.run();
+  if (!regex && why) *why = compiler.problem();
+  return regex;
+}
 
 bool Regex::holds(Op assertion, std::string_view text, std::size_t at) const {
   if (assertion == Op::kBegin) return at == 0;
@@ -382,25 +403,37 @@ bool Regex::holds(Op assertion, std::string_view text, std::size_t at) const {
   return (before != after) == (assertion == Op::kWord);
 }
 
+/// The instructions that wait for the next character, and scratch space to find them.
+struct Regex::Threads {
+  explicit Threads(std::size_t program) : seen(program) {}
+  void clear() {
+    waiting.clear();
+    std::fill(seen.begin(), seen.end(), false);
+  }
+  std::vector<std::size_t> waiting, stack;
+  std::vector<bool> seen;
+  bool matched = false;
+};
+
 /// Follows everything that consumes no character.
-void Regex::add(std::vector<std::size_t>& threads, std::vector<bool>& seen, std::vector<std::size_t>& stack,
-                std::size_t from, std::string_view text, std::size_t at, bool& matched) const {
+void Regex::add(Threads& threads, std::size_t from, std::string_view text, std::size_t at) const {
+  std::vector<std::size_t>& stack = threads.stack;
   stack.assign(1, from);
   while (!stack.empty()) {
     const std::size_t pc = stack.back();
     stack.pop_back();
-    if (seen[pc]) continue;
-    seen[pc] = true;
+    if (threads.seen[pc]) continue;
+    threads.seen[pc] = true;
     const Inst& inst = program_[pc];
     const auto target = [&](std::int32_t offset) {
       return static_cast<std::size_t>(static_cast<std::ptrdiff_t>(pc) + offset);
     };
     switch (inst.op) {
       case Op::kMatch:
-        matched = true;
+        threads.matched = true;
         break;
       case Op::kSet:
-        threads.push_back(pc);
+        threads.waiting.push_back(pc);
         break;
       case Op::kJump:
         stack.push_back(target(inst.a));
@@ -415,25 +448,22 @@ void Regex::add(std::vector<std::size_t>& threads, std::vector<bool>& seen, std:
   }
 }
 
-bool Regex::matches(std::string_view text) const {
-  std::vector<std::size_t> threads, next, stack;
-  std::vector<bool> seen(program_.size());
-  bool matched = false;
-  for (std::size_t at = 0; at <= text.size() && !matched; ++at) {
-    // `threads` holds what consumed the character before; a new attempt may start here, too.
-    add(threads, seen, stack, 0, text, at, matched);
-    if (matched || at == text.size()) break;
+bool Regex::run(std::string_view text, bool whole) const {
+  Threads now(program_.size()), next(program_.size());
+  for (std::size_t at = 0;; ++at) {
+    // `now` holds what consumed the character before; unless the whole text is meant, an attempt may start here, too.
+    if (!whole || at == 0) add(now, 0, text, at);
+    if (at == text.size()) return now.matched;
+    if (now.matched && !whole) return true;
+    if (now.waiting.empty() && whole) return false;
     next.clear();
-    std::fill(seen.begin(), seen.end(), false);
-    for (const std::size_t pc : threads) {
+    next.matched = false;
+    for (const std::size_t pc : now.waiting) {
       const Inst& inst = program_[pc];
-      if (sets_[static_cast<std::size_t>(inst.a)][static_cast<unsigned char>(text[at])]) {
-        add(next, seen, stack, pc + 1, text, at + 1, matched);
-      }
+      if (sets_[static_cast<std::size_t>(inst.a)][static_cast<unsigned char>(text[at])]) add(next, pc + 1, text, at + 1);
     }
-    std::swap(threads, next);
+    std::swap(now, next);
   }
-  return matched;
 }
 
-}  // namespace dcsim::gossip
+}  // namespace dcsim
