@@ -351,7 +351,7 @@ void ScenarioReader::check_rules() {
     }
     const Firewall* firewall = topology_->firewall(key.first);
     bool present = firewall != nullptr && std::any_of(firewall->rules.begin(), firewall->rules.end(),
-                                                      [&](const FirewallRule& r) { return r.name == key.second; });
+                                                      [&rule = key.second](const FirewallRule& r) { return r.name == rule; });
     for (const RuleChange* change : changes) {
       if (change->inserts && present) {
         r_.error(code::kDuplicateName, change->at,
