@@ -272,6 +272,13 @@ void Agent::on_member_event(Pool& pool, const gossip::MemberEvent& event, Cause)
 
 // --- Leaving -------------------------------------------------------------------------------------------------------
 
+// agent/consul/client_serf.go localEvent, server_serf.go localEvent.
+void Agent::on_user_event(const gossip::UserEvent& event) {
+  if (!rpc_side_ || event.name != kNewLeaderEvent) return;
+  around_.log(LogLevel::kInfo, fmt::format("agent.{}: New leader elected: payload={}", config_.server ? "server" : "client", text_of(event.payload)));
+  rpc_side_->on_new_leader();
+}
+
 void Agent::terminate(Instant now) { signalled(now, "terminated", config_.leave_on_terminate); }
 void Agent::interrupt(Instant now) { signalled(now, "interrupt", !config_.skip_leave_on_interrupt); }
 
@@ -462,6 +469,7 @@ void Agent::on_deadline(Instant now) {
   }
   if (rpc_side_ && rpc_side_->next_deadline() <= now) rpc_side_->on_deadline(now);
   settle(now);
+  around_.because({});  // what follows is the agent's own, whatever ended in this wake-up
   if (!ended_ && retry_at_ <= now) attempt_retry_join(now);
   if (!ended_ && flood_at_ <= now) flood_tick(now);
   if (!ended_ && leave_limit_ <= now) {

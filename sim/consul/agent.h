@@ -128,6 +128,7 @@ class Agent {
   }
   void settle_one(Instant now, const Done& done);
   void on_member_event(Pool& pool, const gossip::MemberEvent& event, Cause cause);
+  void on_user_event(const gossip::UserEvent& event);
   std::vector<gossip::JoinTarget> resolved(Pool& pool, const std::vector<std::string>& targets) const;
   std::uint32_t begin_join(Instant now, Pool& pool, const std::vector<std::string>& targets, bool ignore_old);
   void attempt_retry_join(Instant now);

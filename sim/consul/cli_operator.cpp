@@ -28,24 +28,17 @@ std::string_view yes_no(bool value) { return value ? "true" : "false"; }
 
 // --- raft --------------------------------------------------------------------------------------------------------------
 
-void print_peers(CliRun& run, const RaftConfigurationResponse& configuration, const AutopilotHealthReply& health) {
-  const auto of = [&](const std::string& id) {
-    return std::find_if(health.servers.begin(), health.servers.end(), [&](const AutopilotServerHealth& h) { return h.id == id; });
-  };
+void print_peers(CliRun& run, const RaftConfigurationResponse& configuration) {
   std::uint64_t leader = 0;
   for (const RaftServer& s : configuration.servers) {
-    if (const auto h = of(s.id); s.leader && h != health.servers.end()) leader = h->last_index;
+    if (s.leader) leader = s.last_index;
   }
   std::vector<std::vector<std::string>> table{{"Node", "ID", "Address", "State", "Voter", "RaftProtocol", "Commit Index", "Trails Leader By"}};
   for (const RaftServer& s : configuration.servers) {
-    std::vector<std::string> row{s.node, s.id, s.address, s.leader ? "leader" : "follower", std::string(yes_no(s.voter)),
-                                 s.protocol_version.empty() ? "<=1" : s.protocol_version};
-    const auto h = of(s.id);
-    const std::uint64_t last = h != health.servers.end() ? h->last_index : 0;
-    const std::uint64_t trails = leader - last;  // wraps, as there, for one that was asked later than the leader
-    row.push_back(std::to_string(last));
-    row.push_back(s.leader ? "-" : fmt::format("{} commit{}", trails, trails == 1 ? "" : "s"));
-    table.push_back(std::move(row));
+    const std::uint64_t trails = leader - s.last_index;  // wraps, as there, for one that was asked later than the leader
+    table.push_back({s.node, s.id, s.address, s.leader ? "leader" : "follower", std::string(yes_no(s.voter)),
+                     s.protocol_version.empty() ? "<=1" : s.protocol_version, std::to_string(s.last_index),
+                     s.leader ? "-" : fmt::format("{} commit{}", trails, trails == 1 ? "" : "s")});
   }
   run.result.out += columnize(table);
 }
@@ -55,15 +48,11 @@ void list_peers(Instant now, const CliRunPtr& run) {
   Flags flags;
   http.declare(flags);
   if (!parse(now, run, flags, run->words, 4)) return;
-  const DcSpecificRequest request = query(run, http);
   rpc_call<RaftConfigurationResponse>(
-      run->agent.rpc(), now, method::kRaftGetConfiguration, request, [run, request](Instant at, const Result<RaftConfigurationResponse>& reply) {
+      run->agent.rpc(), now, method::kRaftGetConfiguration, query(run, http), [run](Instant at, const Result<RaftConfigurationResponse>& reply) {
         if (!reply) return run->fail(at, "Error getting peers: Failed to retrieve raft configuration: " + api_error_text(reply.error().text));
-        rpc_call<AutopilotHealthReply>(
-            run->agent.rpc(), at, method::kServerHealth, request, [run, configuration = *reply](Instant then, const Result<AutopilotHealthReply>& health) {
-              print_peers(*run, configuration, health ? *health : AutopilotHealthReply{});  // as Consul: indexes are then 0
-              run->finish(then, 0);
-            });
+        print_peers(*run, *reply);
+        run->finish(at, 0);
       });
 }
 

@@ -11,7 +11,7 @@
 #include "consul/conn_io.h"
 #include "consul/conn_table.h"
 #include "consul/surroundings.h"
-#include "raft/fifo.h"
+#include "base/fifo.h"
 #include "wire/rpc.h"
 #include "wire/yamux.h"
 
@@ -177,7 +177,7 @@ class ConnPool {
   StreamIndex index_;
   Deadlines conn_deadlines_;
   Deadlines call_deadlines_;
-  raft::Fifo<Done> done_;
+  Fifo<Done> done_;
   std::optional<Instant> started_;  // of the reaper's ticks
   std::uint64_t next_seq_ = 1;
   bool running_ = false;

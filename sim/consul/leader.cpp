@@ -9,7 +9,6 @@
 namespace dcsim::consul {
 
 namespace {
-constexpr std::string_view kNewLeaderEvent = "consul:new-leader";
 
 std::string with_error(std::string_view text, const Error& error) {
   return fmt::format("agent.server: {}: error=\"{}\"", text, error.text);

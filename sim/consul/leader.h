@@ -12,6 +12,9 @@
 
 namespace dcsim::consul {
 
+/// The user event by which a new leader makes itself known (agent/consul/server_serf.go).
+inline constexpr std::string_view kNewLeaderEvent = "consul:new-leader";
+
 /// agent/consul/config.go, leader.go.
 struct LeaderConfig {
   Duration reconcile_interval = 60_s;

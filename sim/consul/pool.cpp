@@ -109,7 +109,10 @@ Cause Pool::on_notice(const gossip::SerfNotice& notice, Cause cause) {
   return agent_.around_.serf_notice(place_.id, notice, cause);
 }
 
-void Pool::on_user_event(const gossip::UserEvent& event, Cause) { agent_.around_.user_event(place_.id, event); }
+void Pool::on_user_event(const gossip::UserEvent& event, Cause) {
+  agent_.around_.user_event(place_.id, event);
+  agent_.on_user_event(event);
+}
 void Pool::on_query_received(std::string_view name) { agent_.around_.query(place_.id, name); }
 void Pool::on_message(bool sent, std::size_t bytes) { agent_.around_.serf_message(place_.id, sent, bytes); }
 void Pool::on_coordinate(const gossip::Coordinate& before, const gossip::Coordinate& after) {

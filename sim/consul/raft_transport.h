@@ -11,7 +11,7 @@
 #include "consul/conn_io.h"
 #include "consul/conn_table.h"
 #include "consul/surroundings.h"
-#include "raft/fifo.h"
+#include "base/fifo.h"
 #include "raft/node.h"
 #include "wire/raft_stream.h"
 
@@ -124,7 +124,7 @@ class RaftTransport {
     std::string broken;  // an unwatched one: what its next user will be told
     std::string server;  // a pipeline's server ID
     Duration timeout;
-    raft::Fifo<Outstanding> outstanding;
+    Fifo<Outstanding> outstanding;
     std::vector<Bytes> unsent;  // until it is connected
     wire::RaftResponseParser responses;
     // A server's
@@ -189,8 +189,8 @@ class RaftTransport {
   StreamIndex index_;
   std::vector<Peer> peers_;
   Deadlines deadlines_;
-  raft::Fifo<Failure> failures_;
-  raft::Fifo<std::uint32_t> ready_;  // connections with requests to take up
+  Fifo<Failure> failures_;
+  Fifo<std::uint32_t> ready_;  // connections with requests to take up
   bool running_ = false;
   Instant now_;
   Buffer scratch_;

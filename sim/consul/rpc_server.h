@@ -12,7 +12,7 @@
 #include "consul/conn_io.h"
 #include "consul/conn_table.h"
 #include "consul/surroundings.h"
-#include "raft/fifo.h"
+#include "base/fifo.h"
 #include "wire/rpc.h"
 #include "wire/yamux.h"
 
@@ -160,7 +160,7 @@ class RpcServer {
   StreamIndex index_;
   std::map<Address, std::uint32_t> clients_;  // connections per source
   Deadlines deadlines_;
-  raft::Fifo<std::uint64_t> ready_;  // streams with requests to take up
+  Fifo<std::uint64_t> ready_;  // streams with requests to take up
   std::size_t calls_ = 0;
   bool running_ = false;
   bool draining_ = false;

@@ -22,6 +22,8 @@ class Agent::RpcSide final : private StreamIo, private ServerHost {
   /// The pools are up: the agent begins to tell the servers of itself.
   void pools_started(Instant now) { local_->start(now); }
   void on_member_event(const Pool& pool, const gossip::MemberEvent& event);
+  /// Anti-entropy tells the new leader at once.
+  void on_new_leader() { server_up_ = true; }
 
   // Inputs of connections, and of storage; `run` follows.
   void on_accepted(Instant now, StreamId stream, const Endpoint& from);
@@ -76,7 +78,7 @@ class Agent::RpcSide final : private StreamIo, private ServerHost {
   std::unique_ptr<RpcClient> client_;
   std::unique_ptr<RpcPort> client_port_;
   std::unique_ptr<AgentLocal> local_;
-  bool server_up_ = false;  // a client heard of a server since it last ran
+  bool server_up_ = false;  // a client heard of a server, or anybody of a new leader, since it last ran
 
   bool leads_still_ = false;  // of a leave: it could not hand over
   Instant drained_ = Instant::never();

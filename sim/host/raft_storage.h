@@ -9,7 +9,7 @@
 #include "host/disk.h"
 #include "host/raft_storage_format.h"
 #include "raft/actions.h"
-#include "raft/fifo.h"
+#include "base/fifo.h"
 #include "raft/storage.h"
 
 namespace dcsim::host {
@@ -151,7 +151,6 @@ class RaftStorage final : public raft::Storage, public DiskOutput {
   void make_file(Purpose purpose, std::string name);
   void file_made();
   void advance(const DiskCompletion& done);
-  void advance_batch();
   void advance_slot();
   void advance_file(const DiskCompletion& done);
   void broken(const DiskCompletion& done);
@@ -209,7 +208,7 @@ class RaftStorage final : public raft::Storage, public DiskOutput {
   std::uint64_t serial_ = 0;
 
   // Under way.
-  raft::Fifo<Write> pending_;
+  Fifo<Write> pending_;
   std::size_t group_ = 0;  // how many of them the batch holds
   Buffer batch_;
   Buffer slot_;

@@ -253,7 +253,16 @@ Cause Recorder::connection_failed(Instant at, HostId host, const Endpoint& local
                         world_.engine().cause());
 }
 
+/// Of a connection with somebody's RPC port: Raft, yamux. Everything else that an agent sends is gossip.
+bool Recorder::is_rpc(const net::PacketInfo& p) const {
+  const auto at_port = [&](HostId host, const Endpoint& end) {
+    return host.valid() && world_.spec(AgentId{host.value}).config.rpc_port == end.port;
+  };
+  return p.protocol == net::Protocol::kTcp && (at_port(p.from_host, p.from) || at_port(p.to_host, p.to));
+}
+
 void Recorder::count_packet(Instant at, const net::PacketInfo& p, HostId node, bool sent) {
+  if (sent && node.valid() && !gossip_bytes_.empty() && !is_rpc(p)) gossip_bytes_[node.index()].sent += p.ip_bytes;
   if (!node.valid() || (!metrics_.wanted(Series::kNodePackets) && !metrics_.wanted(Series::kNodeBytes))) return;
   for (const Series s : {Series::kNodePackets, Series::kNodeBytes}) {
     if (!metrics_.wanted(s)) continue;
@@ -410,12 +419,9 @@ void Recorder::log(const Process& p, consul::LogLevel level, std::string_view li
 // --- Samples -------------------------------------------------------------------------------------------------------
 
 void Recorder::start_sampling(Duration interval) {
-  if (!metrics_.wanted(Series::kNodeGossipBytesPerS) && !metrics_.wanted(Series::kSerfQueueIntent) &&
-      !metrics_.wanted(Series::kSerfQueueEvent) && !metrics_.wanted(Series::kMemberlistQueueBroadcasts)) {
-    return;
-  }
+  if (!metrics_.wanted(Series::kNodeGossipBytesPerS)) return;
   sample_interval_ = interval;
-  sampled_bytes_.assign(world_.agent_count(), 0);
+  gossip_bytes_.assign(world_.agent_count(), {});
   world_.engine().on(World::kSample, this, [](void* self, const core::Event&) { static_cast<Recorder*>(self)->sample(); });
   origin_ = world_.engine().add_origin();
   core::Event e;
@@ -426,22 +432,13 @@ void Recorder::start_sampling(Duration interval) {
 void Recorder::sample() {
   for (std::uint32_t i = 0; i < world_.agent_count(); ++i) {
     const Process& p = world_.process(AgentId{i});
-    const auto& counters = world_.network().host_counters(HostId{i});
-    // Without RPC all that an agent sends is gossip.
-    const std::uint64_t bytes = counters.sent[0].bytes + counters.sent[1].bytes;
-    const double rate = static_cast<double>(bytes - sampled_bytes_[i]) / sample_interval_.seconds();
-    sampled_bytes_[i] = bytes;
+    GossipBytes& bytes = gossip_bytes_[i];
+    const double rate = static_cast<double>(bytes.sent - bytes.sampled) / sample_interval_.seconds();
+    bytes.sampled = bytes.sent;
     trace::LabelValues l;
     l.observer = agent_names_[i];
     if (p.running()) metrics_.set(now(), Series::kNodeGossipBytesPerS, l, rate);
     else metrics_.remove(now(), Series::kNodeGossipBytesPerS, l);
-    if (!p.running()) continue;
-    for (std::uint32_t k = 0; k < p.agent().pool_count(); ++k) {
-      const consul::PoolId pool{k};
-      const gossip::SerfStats stats = p.agent().serf(pool).stats();
-      metrics_.observe(now(), Series::kSerfQueueIntent, labels(Series::kSerfQueueIntent, p, pool), static_cast<double>(stats.intent_queue));
-      metrics_.observe(now(), Series::kSerfQueueEvent, labels(Series::kSerfQueueEvent, p, pool), static_cast<double>(stats.event_queue));
-    }
   }
   core::Event e;
   e.kind = World::kSample;

@@ -101,7 +101,6 @@ class Recorder final : public net::NetObserver {
   Cause leave_intent(const Process& process) const { return leaves_[process.id().index()].intent; }
 
   /// The series' own name of a pool: "lan", "segment:alpha".
-  NameId pool_name(const Process& process, consul::PoolId pool) { return view(process, pool).pool; }
   /// The agent that a member of a pool is: its full name, or NAME.DC if no agent is called that.
   NameId member_name(const Process& process, consul::PoolId pool, gossip::MemberId member);
   void sample();
@@ -144,6 +143,7 @@ class Recorder final : public net::NetObserver {
   NameId node_of(HostId host) const { return host.valid() ? agent_names_[host.index()] : NameId::none(); }
   NameId what_of(const net::PacketInfo& packet) const;
   void count_connection(Instant at, trace::Series series, NameId node, const Endpoint& to, std::string_view reason);
+  bool is_rpc(const net::PacketInfo& packet) const;
   void count_packet(Instant at, const net::PacketInfo& packet, HostId node, bool sent);
   void count_firewall(Instant at, trace::Series series, const net::PacketInfo& packet, net::FirewallId firewall, std::int32_t rule);
   void packet_labels(trace::Series series, trace::LabelValues& values, const net::PacketInfo& packet) const;
@@ -189,7 +189,11 @@ class Recorder final : public net::NetObserver {
   std::map<std::pair<std::string, NameId>, PoolState> pools_;  // (datacenter, segment)
   std::vector<NameId> messages_;  // by first payload byte
   Duration sample_interval_;
-  std::vector<std::uint64_t> sampled_bytes_;
+  struct GossipBytes {
+    std::uint64_t sent = 0;
+    std::uint64_t sampled = 0;  ///< of them, in earlier samples
+  };
+  std::vector<GossipBytes> gossip_bytes_;  ///< by agent; empty unless sampled
   OriginId origin_;
 };
 

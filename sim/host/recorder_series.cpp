@@ -31,6 +31,8 @@ void Recorder::observe_adjustment(const Process& p, consul::PoolId pool, const g
 }
 
 void Recorder::queues_checked(const Process& p, consul::PoolId pool, const gossip::QueueDepths& depths) {
+  observe(Series::kSerfQueueIntent, p, pool, static_cast<double>(depths.intent));
+  observe(Series::kSerfQueueEvent, p, pool, static_cast<double>(depths.event));
   observe(Series::kSerfQueueQuery, p, pool, static_cast<double>(depths.query));
   observe(Series::kMemberlistQueueBroadcasts, p, pool, static_cast<double>(depths.broadcasts));
 }

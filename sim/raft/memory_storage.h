@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "raft/fifo.h"
+#include "base/fifo.h"
 #include "raft/storage.h"
 
 namespace dcsim::raft {

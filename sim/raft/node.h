@@ -13,7 +13,7 @@
 #include "raft/actions.h"
 #include "raft/commitment.h"
 #include "raft/config.h"
-#include "raft/fifo.h"
+#include "base/fifo.h"
 #include "raft/membership.h"
 #include "raft/peer.h"
 #include "raft/storage.h"

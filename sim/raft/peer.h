@@ -3,7 +3,7 @@
 
 #include "base/rng.h"
 #include "base/time.h"
-#include "raft/fifo.h"
+#include "base/fifo.h"
 #include "raft/types.h"
 
 namespace dcsim::raft {

@@ -19,7 +19,7 @@ inline constexpr const char* kAddress = "E0112";   ///< overlap, outside, clash,
 inline constexpr const char* kRegex = "E0113";
 inline constexpr const char* kSelector = "E0114";
 inline constexpr const char* kUnsupported = "E0115";
-inline constexpr const char* kNoLeader = "E0116";  ///< asks for Raft's leader, and there is no Raft
+inline constexpr const char* kNoLeader = "E0116";  ///< asks for Raft's leader, whom selectors do not know
 
 inline constexpr const char* kIgnoredKey = "W0101";  ///< real, but not modelled
 inline constexpr const char* kMatchesNothing = "W0102";

@@ -52,7 +52,7 @@ void Reading::pick(const Value& value, Selector& out) {
     out.pick = {};
   else if (content.text == "leader" || content.text == "followers")
     error(code::kNoLeader, value.span(),
-          fmt::format("no Raft leader is modelled yet: `pick: {}` has nobody to pick", content.text), {},
+          fmt::format("selectors cannot ask for Raft's leader yet: `pick: {}` has nobody to pick", content.text), {},
           "name the server, or pick: one");
   else if (!content.text.empty() && content.text.back() == '%') {
     const auto share = parse_percent(content.text);

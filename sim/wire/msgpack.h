@@ -17,11 +17,6 @@ struct OptBytes {
   OptBytes() = default;
   OptBytes(ByteView bytes) : data(bytes), nil(false) {}
   bool empty() const { return data.empty(); }
-  /// Nil and empty compare equal, as bytes.Equal does.
-  bool same_content(const OptBytes& other) const {
-    return data.size() == other.data.size() &&
-           (data.empty() || std::memcmp(data.data(), other.data.data(), data.size()) == 0);
-  }
 };
 
 /// A msgpack list whose items stay encoded, back to back, until somebody iterates (`Reader(list.items)`).

@@ -497,7 +497,7 @@ Instant YamuxSession::next_deadline() const {
   Instant at = ping_at_;
   if (!opening_.empty()) at = std::min(at, opening_.front().at);
   if (!closing_.empty()) at = std::min(at, closing_.front().at);
-  if (queued_.size() > timed_out_) at = std::min(at, queued_.at(timed_out_).since + config_.write_timeout);
+  if (queued_.size() > timed_out_) at = std::min(at, queued_[timed_out_].since + config_.write_timeout);
   return at;
 }
 
@@ -508,8 +508,8 @@ void YamuxSession::advance(Instant now) {
 }
 
 void YamuxSession::expire_writes(Instant now) {
-  while (timed_out_ < queued_.size() && queued_.at(timed_out_).since + config_.write_timeout <= now) {
-    const std::uint32_t id = queued_.at(timed_out_++).stream;
+  while (timed_out_ < queued_.size() && queued_[timed_out_].since + config_.write_timeout <= now) {
+    const std::uint32_t id = queued_[timed_out_++].stream;
     const Stream* stream = id == kNoStream ? nullptr : find(id);
     if (stream == nullptr || stream->close_wanted) continue;
     events_.push({YamuxEvent::Kind::kWriteTimeout, id, YamuxError::kConnectionWriteTimeout, {}});

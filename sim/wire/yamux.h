@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/fifo.h"
 #include "base/time.h"
 
 // Streams over one connection, as hashicorp/yamux multiplexes Consul's RPC (spec.md, session.go, stream.go).
@@ -153,42 +154,6 @@ class YamuxSession {
     bool close_wanted = false;  // FIN follows what waits
   };
 
-  /// First in, first out; allocates only to grow.
-  template <class T>
-  class Fifo {
-   public:
-    void push(const T& item) { items_.push_back(item); }
-    bool pop(T& item) {
-      if (empty()) return false;
-      item = items_[head_];
-      drop();
-      return true;
-    }
-    void drop() {
-      ++head_;
-      if (head_ == items_.size()) {
-        items_.clear();
-        head_ = 0;
-      } else if (head_ >= 64 && head_ * 2 >= items_.size()) {
-        items_.erase(items_.begin(), items_.begin() + static_cast<std::ptrdiff_t>(head_));
-        head_ = 0;
-      }
-    }
-    bool empty() const { return head_ == items_.size(); }
-    std::size_t size() const { return items_.size() - head_; }
-    T& front() { return items_[head_]; }
-    const T& front() const { return items_[head_]; }
-    const T& at(std::size_t i) const { return items_[head_ + i]; }
-    T& at(std::size_t i) { return items_[head_ + i]; }
-    void clear() {
-      items_.clear();
-      head_ = 0;
-    }
-
-   private:
-    std::vector<T> items_;
-    std::size_t head_ = 0;
-  };
   /// A frame the connection has not yet taken whole.
   struct Queued {
     std::uint64_t end = 0;  // of the frame, in bytes ever put out

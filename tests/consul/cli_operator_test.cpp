@@ -13,14 +13,6 @@ struct Fixture : FakeAgent {
     peers.servers = {{"id-1", "s1", "10.0.0.1:8300", true, "3", true, 50}, {"id-2", "s2", "10.0.0.2:8300", false, "3", true, 49},
                      {"id-3", "s3", "10.0.0.3:8300", false, "3", false, 20}, {"id-4", "(unknown)", "10.0.0.4:8300", false, "", true, 0}};
     rpc_.answer_of[std::string(method::kRaftGetConfiguration)] = FakeRpc::encoded(peers);
-    wire::rpc::AutopilotHealthReply health;
-    for (const auto& [id, index] : {std::pair<const char*, std::uint64_t>{"id-1", 50}, {"id-2", 49}, {"id-3", 20}}) {
-      wire::rpc::AutopilotServerHealth h;
-      h.id = id;
-      h.last_index = index;
-      health.servers.push_back(h);
-    }
-    rpc_.answer_of[std::string(method::kServerHealth)] = FakeRpc::encoded(health);
     rpc_.answer_of[std::string(method::kRaftRemovePeerByAddress)] = rpc_.answer_of[std::string(method::kRaftRemovePeerById)] =
         FakeRpc::encoded(wire::rpc::Empty{});
     wire::rpc::AutopilotSetConfigRequest settings;
@@ -42,9 +34,6 @@ TEST_CASE("consul operator raft list-peers") {
              "s2         id-2  10.0.0.2:8300  follower  true   3             49            1 commit\n"
              "s3         id-3  10.0.0.3:8300  follower  false  3             20            30 commits\n"
              "(unknown)  id-4  10.0.0.4:8300  follower  true   <=1           0             50 commits\n"));
-  f.rpc_.error_of[std::string(method::kServerHealth)] = "No cluster leader";
-  CHECK(f.run("consul operator raft list-peers").out.find("s2         id-2  10.0.0.2:8300  follower  true   3             0             0 commits\n") !=
-        std::string::npos);
   f.rpc_.error = "No cluster leader";
   CHECK(f.run("consul operator raft list-peers") ==
         bad("Error getting peers: Failed to retrieve raft configuration: Unexpected response code: 500 (No cluster leader)\n"));

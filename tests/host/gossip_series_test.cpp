@@ -1,6 +1,6 @@
 #include <map>
 
-#include "host_fixture.h"
+#include "cluster_fixture.h"
 
 using namespace dcsim;
 using namespace dcsim::host;
@@ -234,4 +234,21 @@ TEST_CASE("log: a plain Serf agent's lines have no logger's name before them") {
   pool.run_for(60_s);
   CHECK((logged(pool, 1, trace::LogLevel::kInfo, "memberlist: Suspect n3 has failed") || logged(pool, 2, trace::LogLevel::kInfo, "memberlist: Suspect n3 has failed")));
   CHECK(logged(pool, 1, trace::LogLevel::kInfo, "serf: attempting reconnect to n3 10.0.0.3:7946"));
+}
+
+TEST_CASE("series: gossip bytes leave out what goes over RPC ports") {
+  const auto rate = [](bool rpc) {
+    WorldSpec spec = cluster_spec(3, 1);
+    spec.rpc = rpc;
+    Watched w(std::move(spec));
+    w.open({.fn = trace::AggregateFn::kSum, .series = Series::kNodeGossipBytesPerS});
+    w.pool.world.recorder().start_sampling(30_s);
+    w.pool.start_all();
+    w.pool.run_for(120_s);
+    return w.sum(Series::kNodeGossipBytesPerS);
+  };
+  const double with = rate(true), without = rate(false);
+  CHECK(without > 0);
+  CHECK(with > 0);
+  CHECK(with < 1.05 * without);  // heartbeats and AppendEntries alone would be several times as much
 }

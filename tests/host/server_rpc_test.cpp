@@ -283,3 +283,29 @@ TEST_CASE("consistent read: an old leader that is cut off finds out instead of a
   REQUIRE(consistent->done);
   CHECK(consistent->error != "");
 }
+
+TEST_CASE("anti-entropy: agents tell a new leader of themselves at once") {
+  Cluster c(3, 1);
+  const int old = c.start();
+  // What only the client itself writes into the catalog, not the leader's reconciling.
+  const auto told = [&c] {
+    rpc::DcSpecificRequest all;
+    all.datacenter = "dc1";
+    for (const rpc::Node& node : c.rpc_call<rpc::IndexedNodes>(1, rpc::method::kCatalogListNodes, all).reply.nodes) {
+      if (node.node == "n4") return node.meta.contains("consul-network-segment");
+    }
+    return false;
+  };
+  REQUIRE(told());
+  rpc::DeregisterRequest gone;
+  gone.datacenter = "dc1";
+  gone.node = "n4";
+  REQUIRE(c.rpc_call<rpc::Empty>(1, rpc::method::kCatalogDeregister, gone).error.empty());
+  REQUIRE_FALSE(told());
+  rpc::TransferLeaderRequest transfer;
+  transfer.datacenter = "dc1";
+  REQUIRE(c.rpc_call<rpc::TransferLeaderResponse>(1, rpc::method::kTransferLeader, transfer).error.empty());
+  c.run_for(8_s);  // a full sync comes a minute apart
+  CHECK(c.leader() != old);
+  CHECK(told());
+}

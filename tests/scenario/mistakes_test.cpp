@@ -33,12 +33,12 @@ Diagnostic the_error(const LoadResult& r) {
 
 }  // namespace
 
-TEST_CASE("mistakes: there is no Raft leader to pick yet") {
+TEST_CASE("mistakes: selectors cannot ask for Raft's leader yet") {
   for (const char* who : {"leader", "followers"}) {
     const auto r = step("crash: { dc: dc1, pick: " + std::string(who) + " }");
     CHECK(the_error(r).code == "E0116");
     CHECK(the_error(r).message ==
-          "no Raft leader is modelled yet: `pick: " + std::string(who) + "` has nobody to pick");
+          "selectors cannot ask for Raft's leader yet: `pick: " + std::string(who) + "` has nobody to pick");
     CHECK(the_error(r).at.line > 0);
   }
   CHECK(step("crash: { dc: dc1, pick: one }").ok());

@@ -3,7 +3,7 @@
 #include <utility>
 #include <vector>
 
-namespace dcsim::raft {
+namespace dcsim {
 
 /// A queue in one block of memory that it keeps. Hot: push and pop are O(1) amortised and allocate only to grow.
 template <class T>
@@ -23,9 +23,19 @@ class Fifo {
     items_.push_back(std::move(item));
   }
   T pop() {
-    T item = std::move(items_[head_++]);
-    if (head_ == items_.size()) clear();
+    T item = std::move(items_[head_]);
+    drop();
     return item;
+  }
+  /// The first, if there is one.
+  bool pop(T& item) {
+    if (empty()) return false;
+    item = pop();
+    return true;
+  }
+  /// Forgets the first.
+  void drop() {
+    if (++head_ == items_.size()) clear();
   }
   /// Removes the item at `i`, keeping the order of the others.
   void erase(std::size_t i) { items_.erase(items_.begin() + static_cast<std::ptrdiff_t>(head_ + i)); }
@@ -39,4 +49,4 @@ class Fifo {
   std::size_t head_ = 0;
 };
 
-}  // namespace dcsim::raft
+}  // namespace dcsim
