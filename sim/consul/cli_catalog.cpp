@@ -48,6 +48,15 @@ void nodes_of_service(Instant now, const CliRunPtr& run, ServiceSpecificRequest 
                                 });
 }
 
+/// The -node-meta of a listing that takes flags alone; nullopt: answered with what is wrong.
+std::optional<TextMap> listing_filters(Instant now, const CliRunPtr& run, Flags& flags, const std::vector<std::string>& meta) {
+  const auto arguments = flags.parse(run->words, 3);
+  auto filters = arguments ? flag_map(meta, "node-meta") : Result<TextMap>(arguments.error());
+  if (filters && arguments->empty()) return std::move(*filters);
+  run->fail(now, filters ? fmt::format("Too many arguments (expected 0, got {})", arguments->size()) : filters.error().text);
+  return std::nullopt;
+}
+
 void nodes(Instant now, const CliRunPtr& run) {
   bool detailed = false;
   std::string near, service, filter;
@@ -60,11 +69,8 @@ void nodes(Instant now, const CliRunPtr& run) {
   flags.text("filter", &filter);
   flags.texts("node-meta", &meta);
   http.declare(flags);
-  const auto arguments = flags.parse(run->words, 3);
-  if (!arguments) return run->fail(now, arguments.error().text);
-  const auto filters = flag_map(meta, "node-meta");
-  if (!filters) return run->fail(now, filters.error().text);
-  if (!arguments->empty()) return run->fail(now, fmt::format("Too many arguments (expected 0, got {})", arguments->size()));
+  const auto filters = listing_filters(now, run, flags, meta);
+  if (!filters) return;
   if (!filter.empty()) return run->fail(now, "Error: `consul catalog nodes -filter` is not modelled by this version of dcsim");
   QuerySource source;
   source.datacenter = http.dc(run->agent);
@@ -123,11 +129,8 @@ void services(Instant now, const CliRunPtr& run) {
   flags.text("node", &node);
   flags.texts("node-meta", &meta);
   http.declare(flags);
-  const auto arguments = flags.parse(run->words, 3);
-  if (!arguments) return run->fail(now, arguments.error().text);
-  const auto filters = flag_map(meta, "node-meta");
-  if (!filters) return run->fail(now, filters.error().text);
-  if (!arguments->empty()) return run->fail(now, fmt::format("Too many arguments (expected 0, got {})", arguments->size()));
+  const auto filters = listing_filters(now, run, flags, meta);
+  if (!filters) return;
   if (!node.empty()) {
     NodeSpecificRequest request;
     request.datacenter = http.dc(run->agent);
